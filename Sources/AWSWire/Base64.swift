@@ -1,0 +1,86 @@
+/// RFC 4648 base64 with padding, as AWS JSON carries blobs.
+public enum Base64 {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    /// 0–63 for a digit, 255 for anything else.
+    private static let values: [UInt8] = {
+        var table = [UInt8](repeating: 255, count: 256)
+        for (value, digit) in alphabet.enumerated() { table[Int(digit)] = UInt8(value) }
+        return table
+    }()
+
+    public static func encode(_ bytes: Bytes) -> String {
+        var out: [UInt8] = []
+        append(bytes, to: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// Appends the encoding of `bytes` to `out`.
+    public static func append(_ bytes: Bytes, to out: inout [UInt8]) {
+        let count = (bytes.count + 2) / 3 * 4
+        let start = out.count
+        out.append(contentsOf: repeatElement(UInt8(ascii: "="), count: count))
+        bytes.withUnsafeBytes { source in
+            alphabet.withUnsafeBufferPointer { digits in
+                out.withUnsafeMutableBufferPointer { whole in
+                    var to = start
+                    var from = 0
+                    while from + 2 < source.count {
+                        let word = UInt32(source[from]) << 16 | UInt32(source[from + 1]) << 8 | UInt32(source[from + 2])
+                        whole[to] = digits[Int(word >> 18)]
+                        whole[to + 1] = digits[Int(word >> 12 & 63)]
+                        whole[to + 2] = digits[Int(word >> 6 & 63)]
+                        whole[to + 3] = digits[Int(word & 63)]
+                        from += 3
+                        to += 4
+                    }
+                    guard from < source.count else { return }
+                    let second = from + 1 < source.count ? UInt32(source[from + 1]) : 0
+                    let word = UInt32(source[from]) << 16 | second << 8
+                    whole[to] = digits[Int(word >> 18)]
+                    whole[to + 1] = digits[Int(word >> 12 & 63)]
+                    if from + 1 < source.count { whole[to + 2] = digits[Int(word >> 6 & 63)] }
+                }
+            }
+        }
+    }
+
+    /// `nil` where `text` is not base64.
+    public static func decode(_ text: String) -> [UInt8]? {
+        var bytes = Array(text.utf8)
+        let count = bytes.withUnsafeMutableBufferPointer { decodeInPlace(UnsafeMutableRawBufferPointer($0)) }
+        guard let count else { return nil }
+        bytes.removeLast(bytes.count - count)
+        return bytes
+    }
+
+    /// Decodes `buffer` onto its own start and returns the count of decoded bytes, `nil` where it is not base64.
+    public static func decodeInPlace(_ buffer: UnsafeMutableRawBufferPointer) -> Int? {
+        guard buffer.count % 4 == 0 else { return nil }
+        var end = buffer.count
+        while end > 0, buffer.count - end < 2, buffer[end - 1] == UInt8(ascii: "=") { end -= 1 }
+        return values.withUnsafeBufferPointer { values in
+            var to = 0
+            var from = 0
+            while from + 4 <= end {
+                let a = values[Int(buffer[from])]
+                let b = values[Int(buffer[from + 1])]
+                let c = values[Int(buffer[from + 2])]
+                let d = values[Int(buffer[from + 3])]
+                guard a | b | c | d < 64 else { return nil }
+                buffer[to] = a << 2 | b >> 4
+                buffer[to + 1] = b << 4 | c >> 2
+                buffer[to + 2] = c << 6 | d
+                from += 4
+                to += 3
+            }
+            guard end > from else { return to }
+            let a = values[Int(buffer[from])]
+            let b = values[Int(buffer[from + 1])]
+            let c = end - from == 3 ? values[Int(buffer[from + 2])] : 0
+            guard end - from >= 2, a | b | c < 64 else { return nil }
+            buffer[to] = a << 2 | b >> 4
+            if end - from == 3 { buffer[to + 1] = b << 4 | c >> 2 }
+            return to + end - from - 1
+        }
+    }
+}

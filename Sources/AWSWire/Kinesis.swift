@@ -1,0 +1,334 @@
+public import Machine
+
+/// A range of the 128-bit hash key space, both ends included.
+public struct HashKeyRange: Hashable, Sendable {
+    public var start: UInt128
+    public var end: UInt128
+
+    public init(start: UInt128, end: UInt128) {
+        self.start = start
+        self.end = end
+    }
+
+    public static let whole = HashKeyRange(start: 0, end: .max)
+
+    public func contains(_ key: UInt128) -> Bool { start <= key && key <= end }
+
+    /// Where an even split puts the second child's start.
+    public var middle: UInt128 { start + (end - start) / 2 + 1 }
+}
+
+/// A shard as `ListShards` describes it.
+public struct Shard: Hashable, Sendable {
+    public var shardID: String
+    public var parentShardID: String?
+    public var adjacentParentShardID: String?
+    public var hashKeyRange: HashKeyRange
+    public var startingSequenceNumber: String
+    /// Present once the shard is closed.
+    public var endingSequenceNumber: String?
+
+    public init(
+        shardID: String, parentShardID: String? = nil, adjacentParentShardID: String? = nil,
+        hashKeyRange: HashKeyRange, startingSequenceNumber: String = "0", endingSequenceNumber: String? = nil
+    ) {
+        self.shardID = shardID
+        self.parentShardID = parentShardID
+        self.adjacentParentShardID = adjacentParentShardID
+        self.hashKeyRange = hashKeyRange
+        self.startingSequenceNumber = startingSequenceNumber
+        self.endingSequenceNumber = endingSequenceNumber
+    }
+
+    public var isOpen: Bool { endingSequenceNumber == nil }
+
+    /// One after a split, two after a merge, none for an original shard.
+    public var parentShardIDs: [String] { [parentShardID, adjacentParentShardID].compactMap { $0 } }
+}
+
+/// A child as the last answer of its parent names it.
+public struct ChildShard: Hashable, Sendable {
+    public var shardID: String
+    public var parentShardIDs: [String]
+    public var hashKeyRange: HashKeyRange
+
+    public init(shardID: String, parentShardIDs: [String], hashKeyRange: HashKeyRange) {
+        self.shardID = shardID
+        self.parentShardIDs = parentShardIDs
+        self.hashKeyRange = hashKeyRange
+    }
+}
+
+/// Where reading begins.
+public enum ShardPosition: Hashable, Sendable {
+    case trimHorizon
+    case latest
+    case atTimestamp(UnixTime)
+    case atSequenceNumber(String)
+    case afterSequenceNumber(String)
+}
+
+/// The `ShardFilter` of ListShards.
+public enum ShardFilter: Hashable, Sendable {
+    case atTrimHorizon
+    case atLatest
+    case atTimestamp(UnixTime)
+}
+
+/// A record as it lies in its answer: nothing of it is copied.
+public struct WireRecord: Sendable {
+    public var sequenceNumber: SequenceNumber
+    public var partitionKey: Bytes
+    public var data: Bytes
+    public var approximateArrival: UnixTime?
+
+    public init(
+        sequenceNumber: SequenceNumber, partitionKey: Bytes, data: Bytes, approximateArrival: UnixTime?
+    ) {
+        self.sequenceNumber = sequenceNumber
+        self.partitionKey = partitionKey
+        self.data = data
+        self.approximateArrival = approximateArrival
+    }
+}
+
+/// The answer of GetRecords.
+public struct RecordBatch: Sendable {
+    public var records: [WireRecord]
+    /// Absent once the shard's last record was returned.
+    public var nextShardIterator: String?
+    public var millisBehindLatest: Int64?
+    public var childShards: [ChildShard]
+    /// The arena that the records share: what the batch keeps in memory.
+    public var arenaBytes: Int
+
+    public init(
+        records: [WireRecord], nextShardIterator: String?, millisBehindLatest: Int64?,
+        childShards: [ChildShard] = [], arenaBytes: Int
+    ) {
+        self.records = records
+        self.nextShardIterator = nextShardIterator
+        self.millisBehindLatest = millisBehindLatest
+        self.childShards = childShards
+        self.arenaBytes = arenaBytes
+    }
+}
+
+public struct StreamSummary: Hashable, Sendable {
+    public var name: String
+    public var arn: String
+    /// CREATING, ACTIVE, UPDATING or DELETING.
+    public var status: String
+    public var retentionHours: Int
+    public var created: UnixTime?
+    public var openShards: Int
+}
+
+/// A record to put.
+public struct PutRecord: Sendable {
+    public var data: Bytes
+    public var partitionKey: String
+    /// Overrides the MD5 of the partition key.
+    public var explicitHashKey: UInt128?
+
+    public init(data: Bytes, partitionKey: String, explicitHashKey: UInt128? = nil) {
+        self.data = data
+        self.partitionKey = partitionKey
+        self.explicitHashKey = explicitHashKey
+    }
+}
+
+/// What became of one record of a PutRecords.
+public enum PutOutcome: Hashable, Sendable {
+    case stored(shardID: String, sequenceNumber: String)
+    case failed(code: String, message: String)
+}
+
+/// Kinesis Data Streams, the operations that shardtop uses.
+///
+/// https://docs.aws.amazon.com/kinesis/latest/APIReference/API_Operations.html
+public struct KinesisClient: Sendable {
+    public let client: AWSClient
+
+    public init(_ client: AWSClient) {
+        precondition(client.service == .kinesis)
+        self.client = client
+    }
+
+    /// All shards of the stream, closed ones within the retention included; follows the pages.
+    public func listShards(stream: String, filter: ShardFilter? = nil) async throws(AWSError) -> [Shard] {
+        var shards: [Shard] = []
+        var token: String?
+        // 10 000 shards a page is the service's limit; 1 000 pages are more than any stream has.
+        for _ in 0..<1000 {
+            let input: AWSValue =
+                token.map { ["NextToken": .string($0)] }
+                ?? .members(["StreamName": .string(stream), "ShardFilter": filter?.input])
+            let answer = try await client.call("ListShards", input)
+            for shard in answer["Shards"]?.list ?? [] {
+                guard let shard = Shard(shard) else {
+                    throw client.malformed("ListShards", "a shard without id or hash range")
+                }
+                shards.append(shard)
+            }
+            token = answer["NextToken"]?.string
+            if token == nil { return shards }
+        }
+        throw client.malformed("ListShards", "the pages do not end")
+    }
+
+    public func shardIterator(
+        stream: String, shard: String, at position: ShardPosition
+    ) async throws(AWSError) -> String {
+        var input: AWSValue = ["StreamName": .string(stream), "ShardId": .string(shard)]
+        switch position {
+        case .trimHorizon: input["ShardIteratorType"] = "TRIM_HORIZON"
+        case .latest: input["ShardIteratorType"] = "LATEST"
+        case .atTimestamp(let time):
+            input["ShardIteratorType"] = "AT_TIMESTAMP"
+            input["Timestamp"] = .double(time.seconds)
+        case .atSequenceNumber(let number):
+            input["ShardIteratorType"] = "AT_SEQUENCE_NUMBER"
+            input["StartingSequenceNumber"] = .string(number)
+        case .afterSequenceNumber(let number):
+            input["ShardIteratorType"] = "AFTER_SEQUENCE_NUMBER"
+            input["StartingSequenceNumber"] = .string(number)
+        }
+        let answer = try await client.call("GetShardIterator", input)
+        guard let iterator = answer["ShardIterator"]?.string else {
+            throw client.malformed("GetShardIterator", "no ShardIterator")
+        }
+        return iterator
+    }
+
+    /// One page of records; sent once, because the caller paces and retries itself.
+    public func getRecords(iterator: String, limit: Int) async throws(AWSError) -> RecordBatch {
+        let input: AWSValue = ["ShardIterator": .string(iterator), "Limit": .int(Int64(limit))]
+        let answer = try await client.send("GetRecords", JSON.encode(input), attemptsMax: 1)
+        do { return try RecordBatch(json: answer.body) } catch {
+            throw client.malformed("GetRecords", error.description)
+        }
+    }
+
+    /// Puts up to 500 records; the outcomes stand in the order of the records.
+    public func putRecords(stream: String, _ records: [PutRecord]) async throws(AWSError) -> [PutOutcome] {
+        let input: AWSValue = [
+            "StreamName": .string(stream),
+            "Records": .list(
+                records.map { record in
+                    .members([
+                        "Data": .bytes(record.data), "PartitionKey": .string(record.partitionKey),
+                        "ExplicitHashKey": record.explicitHashKey.map { .string(String($0)) },
+                    ])
+                }),
+        ]
+        let answer = try await client.call("PutRecords", input)
+        let outcomes = (answer["Records"]?.list ?? []).map { entry -> PutOutcome in
+            if let shard = entry["ShardId"]?.string, let number = entry["SequenceNumber"]?.string {
+                return .stored(shardID: shard, sequenceNumber: number)
+            }
+            return .failed(code: entry["ErrorCode"]?.string ?? "", message: entry["ErrorMessage"]?.string ?? "")
+        }
+        guard outcomes.count == records.count else {
+            throw client.malformed("PutRecords", "\(outcomes.count) outcomes for \(records.count) records")
+        }
+        return outcomes
+    }
+
+    public func createStream(_ name: String, shards: Int) async throws(AWSError) {
+        _ = try await client.call("CreateStream", ["StreamName": .string(name), "ShardCount": .int(Int64(shards))])
+    }
+
+    public func deleteStream(_ name: String) async throws(AWSError) {
+        _ = try await client.call("DeleteStream", ["StreamName": .string(name)])
+    }
+
+    public func listStreams() async throws(AWSError) -> [String] {
+        var names: [String] = []
+        for _ in 0..<1000 {
+            let answer = try await client.call(
+                "ListStreams", .members(["ExclusiveStartStreamName": names.last.map { .string($0) }]))
+            let page = answer["StreamNames"]?.strings ?? []
+            names += page
+            if answer["HasMoreStreams"]?.bool != true || page.isEmpty { return names }
+        }
+        throw client.malformed("ListStreams", "the pages do not end")
+    }
+
+    public func describeStreamSummary(_ name: String) async throws(AWSError) -> StreamSummary {
+        let answer = try await client.call("DescribeStreamSummary", ["StreamName": .string(name)])
+        guard let summary = answer["StreamDescriptionSummary"], let status = summary["StreamStatus"]?.string else {
+            throw client.malformed("DescribeStreamSummary", "no StreamDescriptionSummary")
+        }
+        return StreamSummary(
+            name: summary["StreamName"]?.string ?? name, arn: summary["StreamARN"]?.string ?? "", status: status,
+            retentionHours: summary["RetentionPeriodHours"]?.int ?? 24,
+            created: summary["StreamCreationTimestamp"]?.double.map { UnixTime(seconds: $0) },
+            openShards: summary["OpenShardCount"]?.int ?? 0)
+    }
+
+    public func splitShard(stream: String, shard: String, at hashKey: UInt128) async throws(AWSError) {
+        _ = try await client.call(
+            "SplitShard",
+            [
+                "StreamName": .string(stream), "ShardToSplit": .string(shard),
+                "NewStartingHashKey": .string(String(hashKey)),
+            ], attemptsMax: 1)
+    }
+
+    public func mergeShards(stream: String, shard: String, adjacent: String) async throws(AWSError) {
+        _ = try await client.call(
+            "MergeShards",
+            [
+                "StreamName": .string(stream), "ShardToMerge": .string(shard),
+                "AdjacentShardToMerge": .string(adjacent),
+            ], attemptsMax: 1)
+    }
+
+    public func updateShardCount(stream: String, target: Int) async throws(AWSError) {
+        _ = try await client.call(
+            "UpdateShardCount",
+            [
+                "StreamName": .string(stream), "TargetShardCount": .int(Int64(target)),
+                "ScalingType": "UNIFORM_SCALING",
+            ], attemptsMax: 1)
+    }
+}
+
+extension ShardFilter {
+    var input: AWSValue {
+        switch self {
+        case .atTrimHorizon: ["Type": "AT_TRIM_HORIZON"]
+        case .atLatest: ["Type": "AT_LATEST"]
+        case .atTimestamp(let time): ["Type": "AT_TIMESTAMP", "Timestamp": .double(time.seconds)]
+        }
+    }
+}
+
+extension HashKeyRange {
+    init?(_ value: AWSValue?) {
+        guard let start = value?["StartingHashKey"]?.string.flatMap({ UInt128($0) }),
+            let end = value?["EndingHashKey"]?.string.flatMap({ UInt128($0) }), start <= end
+        else { return nil }
+        self.init(start: start, end: end)
+    }
+}
+
+extension Shard {
+    init?(_ value: AWSValue) {
+        guard let id = value["ShardId"]?.string, let range = HashKeyRange(value["HashKeyRange"]) else { return nil }
+        let numbers = value["SequenceNumberRange"]
+        self.init(
+            shardID: id, parentShardID: value["ParentShardId"]?.string,
+            adjacentParentShardID: value["AdjacentParentShardId"]?.string, hashKeyRange: range,
+            startingSequenceNumber: numbers?["StartingSequenceNumber"]?.string ?? "0",
+            endingSequenceNumber: numbers?["EndingSequenceNumber"]?.string)
+    }
+}
+
+extension ChildShard {
+    init?(_ value: AWSValue) {
+        guard let id = value["ShardId"]?.string, let range = HashKeyRange(value["HashKeyRange"]) else { return nil }
+        self.init(shardID: id, parentShardIDs: value["ParentShards"]?.strings ?? [], hashKeyRange: range)
+    }
+}
