@@ -1,0 +1,115 @@
+public import AWSWire
+
+/// The conditional writes of kcl.md §2, as values.
+///
+/// Each requires that the row exists and that its counter is the one that was read; each but the meta-information
+/// raises the counter by one. Java's `Expected`/`AttributeUpdates` mean the same.
+extension LeaseTable {
+    /// The holder's heartbeat.
+    public static func renew(table: String, _ lease: Lease) -> UpdateItem {
+        write(table, lease, set: [])
+    }
+
+    /// `worker` becomes the owner, from nobody, from a dead worker or from a living one (a steal).
+    public static func take(table: String, _ lease: Lease, by worker: String) -> UpdateItem {
+        var write = write(
+            table, lease, set: ["\(Name.owner) = :owner"], remove: [Name.checkpointOwner],
+            add: lease.leaseOwner != nil && lease.leaseOwner != worker ? ["\(Name.ownerSwitches) :one"] : [],
+            values: [":owner": .s(worker)])
+        write.returnValues = "ALL_NEW"
+        return write
+    }
+
+    /// The holder gives its own lease up, or an operator clears a foreign owner (evict): nobody owns it afterwards.
+    ///
+    /// During a handoff the successor stays in `leaseOwner`, so that it picks the lease up (kcl.md §2, evict [3]).
+    public static func release(table: String, _ lease: Lease) -> UpdateItem {
+        var write = write(
+            table, lease, set: [],
+            remove: lease.isInHandoff ? [Name.checkpointOwner] : [Name.owner, Name.checkpointOwner])
+        guardOwners(&write, lease)
+        write.returnValues = "ALL_NEW"
+        return write
+    }
+
+    /// Commits `checkpoint`: clears what was pending and starts counting owner switches anew.
+    public static func checkpoint(table: String, _ lease: Lease, at checkpoint: Checkpoint) -> UpdateItem {
+        write(
+            table, lease,
+            set: [
+                "\(Name.checkpoint) = :checkpoint", "\(Name.subSequence) = :sub", "\(Name.ownerSwitches) = :zero",
+            ], remove: [Name.pending, Name.pendingSubSequence, Name.pendingState],
+            values: [
+                ":checkpoint": .s(checkpoint.text), ":sub": .n(checkpoint.subSequenceNumber), ":zero": .n(0),
+            ])
+    }
+
+    /// Stores a prepared checkpoint beside the committed one.
+    public static func prepare(table: String, _ lease: Lease, pending: PendingCheckpoint) -> UpdateItem {
+        var write = write(
+            table, lease, set: ["\(Name.pending) = :pending", "\(Name.pendingSubSequence) = :pendingSub"],
+            values: [
+                ":pending": .s(pending.checkpoint.text), ":pendingSub": .n(pending.checkpoint.subSequenceNumber),
+            ])
+        if let state = pending.state {
+            write.update = write.update.replacing("SET ", with: "SET \(Name.pendingState) = :state, ")
+            write.values[":state"] = .b(state)
+        } else {
+            write.update += " REMOVE \(Name.pendingState)"
+        }
+        return write
+    }
+
+    /// Notes the children of an ended shard; the counter stays (kcl.md §2, meta-info update).
+    public static func setChildren(table: String, _ lease: Lease, _ children: [String]) -> UpdateItem {
+        UpdateItem(
+            table: table, key: key(lease.leaseKey), update: "SET \(Name.children) = :children",
+            condition: "attribute_exists(\(hashKey)) AND \(Name.counter) = :counter",
+            values: [":children": .ss(Set(children)), ":counter": .n(lease.leaseCounter)])
+    }
+
+    /// Back-fills the hash range of an old lease; the counter stays, and it need not be ours.
+    public static func setHashKeyRange(table: String, _ leaseKey: String, _ range: HashKeyRange) -> UpdateItem {
+        UpdateItem(
+            table: table, key: key(leaseKey),
+            update: "SET \(Name.startingHash) = :start, \(Name.endingHash) = :end",
+            condition: "attribute_exists(\(hashKey)) AND attribute_not_exists(\(Name.startingHash))",
+            values: [":start": .s(String(range.start)), ":end": .s(String(range.end))])
+    }
+
+    /// What a DeleteItem of ours requires: a row that is still SHARD_END.
+    public static func deleteCondition() -> (condition: String, names: [String: String], values: Item) {
+        ("#checkpoint = :end", ["#checkpoint": Name.checkpoint], [":end": .s(Checkpoint.shardEnd.text)])
+    }
+
+    private static func write(
+        _ table: String, _ lease: Lease, set: [String], remove: [String] = [], add: [String] = [],
+        values: [String: AttributeValue] = [:]
+    ) -> UpdateItem {
+        var update = "SET " + (set + ["\(Name.counter) = :next"]).joined(separator: ", ")
+        if !remove.isEmpty { update += " REMOVE " + remove.joined(separator: ", ") }
+        if !add.isEmpty { update += " ADD " + add.joined(separator: ", ") }
+        var all = values
+        all[":counter"] = .n(lease.leaseCounter)
+        all[":next"] = .n(lease.leaseCounter &+ 1)
+        if !add.isEmpty { all[":one"] = .n(1) }
+        return UpdateItem(
+            table: table, key: key(lease.leaseKey), update: update,
+            condition: "attribute_exists(\(hashKey)) AND \(Name.counter) = :counter", values: all)
+    }
+
+    /// Adds to the condition that owner and checkpointOwner are as read.
+    static func guardOwners(_ write: inout UpdateItem, _ lease: Lease) {
+        for (name, placeholder, value) in [
+            (Name.owner, ":wasOwner", lease.leaseOwner),
+            (Name.checkpointOwner, ":wasCheckpointOwner", lease.checkpointOwner),
+        ] {
+            if let value {
+                write.condition = (write.condition ?? "") + " AND \(name) = \(placeholder)"
+                write.values[placeholder] = .s(value)
+            } else {
+                write.condition = (write.condition ?? "") + " AND attribute_not_exists(\(name))"
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+public import Machine
+
+/// Who is alive, judged as KCL does: a lease whose counter did not change for the failover time is expired, on the
+/// observer's own monotonic clock (kcl.md §3.1). Nothing in the table is a time.
+public struct Liveness: Sendable {
+    public struct Observation: Hashable, Sendable {
+        public var counter: Int64
+        public var owner: String?
+        /// When the present counter was first seen.
+        public var changedAt: Timestamp
+        /// When the counter before it was last seen: the change happened after this.
+        public var notBefore: Timestamp
+        /// Whether the counter was ever seen to change; before that, nothing is known of the owner's pulse.
+        public var hasMoved: Bool
+    }
+
+    private var observations: [String: Observation] = [:]
+    /// The largest gap between two renewals seen of an owner, by owner.
+    private var gaps: [String: Duration] = [:]
+
+    public init() {}
+
+    /// Takes note of a row read at `now`. `readAt` is when the read before it of the same row happened, if it did.
+    public mutating func observe(key: String, counter: Int64, owner: String?, at now: Timestamp) {
+        guard var seen = observations[key] else {
+            observations[key] = Observation(
+                counter: counter, owner: owner, changedAt: now, notBefore: now, hasMoved: false)
+            return
+        }
+        if seen.counter == counter, seen.owner == owner {
+            seen.notBefore = now
+        } else {
+            if let owner, owner == seen.owner, seen.hasMoved, counter == seen.counter + 1 {
+                // Only a step of one bounds the gap: it lies between the last sight of the old counter minus its age
+                // and now; the surely observed part is what counts.
+                let gap = seen.notBefore - seen.changedAt
+                gaps[owner] = max(gaps[owner] ?? .zero, gap)
+            }
+            seen = Observation(
+                counter: counter, owner: owner, changedAt: now, notBefore: now, hasMoved: owner == seen.owner)
+        }
+        observations[key] = seen
+    }
+
+    public mutating func forget(key: String) { observations[key] = nil }
+
+    /// Forgets the rows that a full scan no longer showed.
+    public mutating func keep(only keys: Set<String>) {
+        observations = observations.filter { keys.contains($0.key) }
+    }
+
+    public subscript(key: String) -> Observation? { observations[key] }
+
+    /// The largest renewal gap seen of `owner`; `nil` until its pulse is known.
+    public func largestGap(of owner: String) -> Duration? { gaps[owner] }
+
+    /// The failover time to use for `owner`: the larger of the configured one and three times its largest gap, so that
+    /// a foreign worker with a slower pulse is not robbed.
+    public func failoverTime(of owner: String, configured: Duration) -> Duration {
+        max(configured, (gaps[owner] ?? .zero) * 3)
+    }
+
+    /// When the lease under `key` expires if its counter does not change; `nil` where it was never seen.
+    public func expiry(of key: String, configured: Duration) -> Timestamp? {
+        guard let seen = observations[key] else { return nil }
+        guard let owner = seen.owner else { return seen.changedAt }
+        return seen.changedAt + failoverTime(of: owner, configured: configured)
+    }
+}
