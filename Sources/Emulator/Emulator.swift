@@ -1,0 +1,163 @@
+package import AWSWire
+package import Machine
+import Synchronization
+
+/// Kinesis and DynamoDB of one account, in memory. Both doors (`EmulatorTransport` in process, `EmulatorServer` on a
+/// port) lead to `handle`, where the fault plan stands in front of the stores.
+///
+/// It reads time only from its `TimeSource` and chance only from its seed; what the services do by themselves (a stream
+/// becoming ACTIVE, records expiring) is settled when the next call looks, so nothing runs in the background.
+package final class Emulator: Sendable {
+    package let configuration: EmulatorConfiguration
+    package let kinesis: KinesisService
+    package let dynamoDB: DynamoDBService
+    package let faults: FaultInjector
+    package let counters = EmulatorCounters()
+    let time: TimeSource
+    private let generator: Mutex<SeededGenerator>
+
+    package init(
+        configuration: EmulatorConfiguration = EmulatorConfiguration(), time: TimeSource, seed: UInt64 = 0,
+        faults: FaultPlan = FaultPlan()
+    ) {
+        var generator = SeededGenerator(seed: seed)
+        self.configuration = configuration
+        self.time = time
+        kinesis = KinesisService(configuration: configuration, time: time)
+        dynamoDB = DynamoDBService(
+            account: configuration.accountID, region: configuration.region, time: time, seed: generator.next(),
+            settings: configuration.dynamoDB)
+        self.faults = FaultInjector(faults, seed: generator.next(), start: time.now())
+        self.generator = Mutex(generator)
+    }
+
+    /// Answers one request as the service would. The connection may be lost instead, when the fault plan says so.
+    ///
+    /// - Parameter requiresSignature: whether a request without `Authorization` is refused; signatures themselves are
+    ///   not verified, only their date.
+    package func handle(
+        _ request: Request, requiresSignature: Bool = true
+    ) async throws(ConnectionLost) -> Response {
+        let call: ServiceCall
+        do throws(ServiceError) {
+            call = try ServiceCall(request, requiresSignature: requiresSignature)
+            try checkDate(of: request)
+        } catch {
+            let service = ServiceCall.target(of: request).service
+            return respond(.failure(error), service: service, operation: nil)
+        }
+        let decision = faults.decide(call, at: time.now()) { self.shards(touchedBy: call) }
+        if decision.delay > .zero {
+            do { try await time.sleep(for: decision.delay) } catch { throw ConnectionLost(tookEffect: false) }
+        }
+        if decision.isDropped { throw ConnectionLost(tookEffect: false) }
+        let response = respond(
+            result(of: call, decision), service: call.service, operation: call.operation)
+        if decision.answerDelay > .zero {
+            do { try await time.sleep(for: decision.answerDelay) } catch { throw ConnectionLost(tookEffect: true) }
+        }
+        if decision.isAnswerDropped { throw ConnectionLost(tookEffect: true) }
+        return response
+    }
+
+    private func result(of call: ServiceCall, _ decision: FaultDecision) -> Result<ServiceAnswer, ServiceError> {
+        do throws(ServiceError) {
+            if decision.expiresIterator { throw kinesis.expired(iterator: call.input["ShardIterator"]?.string) }
+            if let error = decision.error { throw error }
+            switch call.service {
+            case .kinesis:
+                return .success(
+                    try kinesis.handle(
+                        operation: call.operation, input: call.input, throttledShards: decision.throttledShards))
+            case .dynamodb:
+                return .success(.tree(try dynamoDB.handle(operation: call.operation, input: call.input)))
+            }
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// The shards that a call is about, for faults that name one; for DynamoDB, the `leaseKey` of the row.
+    private func shards(touchedBy call: ServiceCall) -> Set<String> {
+        switch call.service {
+        case .kinesis: kinesis.shards(touchedBy: call.operation, input: call.input)
+        case .dynamodb:
+            Set(
+                ["Key", "Item"].compactMap { call.input[$0]?["leaseKey"]?["S"]?.string }
+                    .compactMap { $0.split(separator: ":").last.map(String.init) })
+        }
+    }
+
+    private func respond(
+        _ result: Result<ServiceAnswer, ServiceError>, service: AWSService?, operation: String?
+    ) -> Response {
+        var response = Response(status: 200)
+        switch result {
+        case .success(let answer): response.body = answer.body
+        case .failure(let error):
+            response.status = error.status
+            response.body = Bytes(JSON.encode(error.body(for: service)))
+            response.headers.append(Header("x-amzn-ErrorType", error.type))
+        }
+        if let service, let operation { counters.count(service, operation, result) }
+        let contentType = service == .dynamodb ? "application/x-amz-json-1.0" : "application/x-amz-json-1.1"
+        response.headers += [
+            Header("x-amzn-RequestId", generator.withLock { $0.uuid() }),
+            Header("Content-Type", contentType),
+            Header("Date", HTTPDate.format(time.wallClock())),
+        ]
+        if service == .dynamodb { response.headers.append(Header("x-amz-crc32", String(CRC32.of(response.body)))) }
+        return response
+    }
+
+    /// Refuses a signature that is dated too far from the emulator's clock, in the service's words, so that clients
+    /// can learn the right time from the answer's `Date`.
+    private func checkDate(of request: Request) throws(ServiceError) {
+        guard let max = configuration.clockSkewMax, let text = request.headers["X-Amz-Date"],
+            let date = ServiceCall.date(basic: text)
+        else { return }
+        let now = time.wallClock()
+        let (nowText, minutes) = (CivilTime(now).basic, max.wholeMilliseconds / 60_000)
+        if now - date > max {
+            let limit = CivilTime(now - max).basic
+            throw ServiceError(
+                "InvalidSignatureException",
+                "Signature expired: \(text) is now earlier than \(limit) (\(nowText) - \(minutes) min.)")
+        }
+        if date - now > max {
+            let limit = CivilTime(now + max).basic
+            throw ServiceError(
+                "InvalidSignatureException",
+                "Signature not yet current: \(text) is still later than \(limit) (\(nowText) + \(minutes) min.)")
+        }
+    }
+}
+
+/// No answer will come: the connection was closed.
+package struct ConnectionLost: Error {
+    /// Whether the request had been carried out by then.
+    package var tookEffect: Bool
+}
+
+/// The body of a successful answer.
+enum ServiceAnswer: Sendable {
+    /// No body at all, as operations without output answer.
+    case empty
+    case tree(AWSValue)
+    /// Encoded already: the hot shapes. `throttledRecords` of it were refused for their rate.
+    case encoded([UInt8], throttledRecords: Int)
+
+    var body: Bytes {
+        switch self {
+        case .empty: Bytes()
+        case .tree(let value): Bytes(JSON.encode(value))
+        case .encoded(let bytes, _): Bytes(bytes)
+        }
+    }
+}
+
+extension UnixTime {
+    static func - (a: UnixTime, b: Duration) -> UnixTime {
+        UnixTime(milliseconds: a.milliseconds &- b.wholeMilliseconds)
+    }
+}
