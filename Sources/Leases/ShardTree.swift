@@ -1,7 +1,7 @@
 public import AWSWire
 
 /// The shards of a stream by id, with their family ties.
-public struct ShardTree: Sendable {
+public struct ShardTree: Hashable, Sendable {
     public private(set) var shards: [String: Shard]
     public private(set) var children: [String: [String]]
 
