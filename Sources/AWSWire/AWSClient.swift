@@ -40,20 +40,25 @@ public final class AWSClient: Sendable {
     private let transport: any Transport
     private let credentials: any CredentialProvider
     private let retry: RetryPolicy
+    private let requestTimeout: Duration
     private let state: Mutex<State>
 
     private struct State {
         var generator: SeededGenerator
         var budget: RetryBudget
-        /// The service's clock minus ours, learned from the `Date` of an answer that rejected our time.
-        var clockOffset: Duration = .zero
+        /// What is added to our clock in signatures: nothing, until the service rejects our time.
+        var signatureOffset: Duration = .zero
+        var clock = ServiceClock()
         var calls = 0
     }
 
-    /// - Parameter seed: of the jitter between attempts.
+    /// - Parameters:
+    ///   - requestTimeout: how long one attempt may take.
+    ///   - seed: of the jitter between attempts.
     public init(
         _ service: AWSService, region: String, endpoint: Endpoint? = nil, transport: any Transport,
-        credentials: any CredentialProvider, time: TimeSource, retry: RetryPolicy = RetryPolicy(), seed: UInt64
+        credentials: any CredentialProvider, time: TimeSource, retry: RetryPolicy = RetryPolicy(),
+        requestTimeout: Duration = .seconds(30), seed: UInt64
     ) {
         self.service = service
         self.region = region
@@ -62,6 +67,7 @@ public final class AWSClient: Sendable {
         self.credentials = credentials
         self.time = time
         self.retry = retry
+        self.requestTimeout = requestTimeout
         state = Mutex(
             State(generator: SeededGenerator(seed: seed), budget: RetryBudget(tokensMax: retry.budgetTokensMax)))
     }
@@ -77,8 +83,11 @@ public final class AWSClient: Sendable {
     /// Calls sent so far, retries included.
     public var calls: Int { state.withLock { $0.calls } }
 
-    /// The service's clock now, as far as its answers told: the clock by which lag is reckoned.
-    public var serviceTime: UnixTime { time.wallClock() + state.withLock { $0.clockOffset } }
+    /// The service's clock now, as far as the `Date` of its answers told: the clock by which lag is reckoned.
+    public var serviceTime: UnixTime {
+        let offset = state.withLock { $0.clock.offset ?? $0.signatureOffset }
+        return time.wallClock() + offset
+    }
 
     /// Calls `operation` and decodes the answer into a tree.
     public func call(
@@ -88,72 +97,103 @@ public final class AWSClient: Sendable {
         return try decode(operation, answer.body)
     }
 
-    /// Calls `operation` and leaves the answer's body to the caller: for the hot shapes, which are not decoded into trees.
+    /// What the attempts of one call have in common.
+    private struct Call {
+        var attempt = 1
+        /// What the attempt under way cost, if it is a retry.
+        var cost: Int?
+        /// An earlier attempt may be what the answer to this one speaks of.
+        var earlierMayHaveTakenEffect = false
+        /// The two corrections, each made once and beside the attempts: the service rejected the request for a reason
+        /// that is gone, so that it surely had no effect.
+        var clockWasCorrected = false
+        var rejectedCredentials: Credentials?
+    }
+
+    /// Calls `operation` and leaves the answer's body to the caller, for the hot shapes that become no trees.
     public func send(
         _ operation: String, _ body: [UInt8], attemptsMax: Int? = nil
     ) async throws(AWSError) -> Answer {
         let limit = attemptsMax ?? retry.attemptsMax
-        var attempt = 1
+        var call = Call()
         while true {
-            do {
-                return try await sendOnce(operation, body, attempt: attempt)
-            } catch {
-                var error = error
-                error.attempts = attempt
-                guard attempt < limit, let wait = waitBeforeRetry(of: error, attempt: attempt) else { throw error }
-                do { try await time.sleep(for: wait) } catch {
-                    throw cancelled(operation)
-                }
-                attempt += 1
+            let key = try await signingCredentials(operation, call)
+            var error: AWSError
+            do throws(AWSError) {
+                let answer = try await sendOnce(operation, body, key)
+                state.withLock { $0.budget.refund(call.cost) }
+                return answer
+            } catch let failure {
+                error = failure
             }
+            error.attempts = call.attempt
+            error.earlierAttemptMayHaveTakenEffect = call.earlierMayHaveTakenEffect
+            if error.meaning == .clockSkewed, !call.clockWasCorrected {
+                call.clockWasCorrected = true
+                continue
+            }
+            if error.credentialsMayBeRenewed, call.rejectedCredentials == nil {
+                credentials.rejected(key)
+                call.rejectedCredentials = key
+                if try await signingCredentials(operation, call) != key { continue }
+            }
+            guard call.attempt < limit, let wait = waitBeforeRetry(of: error, &call) else { throw error }
+            call.earlierMayHaveTakenEffect = error.mayHaveTakenEffect
+            do { try await time.sleep(for: wait) } catch { throw cancelled(operation, call) }
+            call.attempt += 1
         }
     }
 
-    private func waitBeforeRetry(of error: AWSError, attempt: Int) -> Duration? {
-        state.withLock { state in
-            switch error.meaning {
-            case .clockSkewed: return attempt == 1 ? .zero : nil
-            case .throttled, .transient:
-                guard state.budget.spend(on: error.meaning) else { return nil }
-                return retry.delay(attempt: attempt, meaning: error.meaning, generator: &state.generator)
-            case .conditionFailed, .notFound, .inUse, .expiredIterator, .denied, .unauthenticated, .invalid,
-                .cancelled:
-                return nil
-            }
+    private func signingCredentials(_ operation: String, _ call: Call) async throws(AWSError) -> Credentials {
+        do throws(CredentialError) { return try await credentials.credentials() } catch {
+            if Task.isCancelled { throw cancelled(operation, call) }
+            var failure = AWSError(operation: "\(service.name).\(operation)", cause: .credentials(error))
+            failure.attempts = call.attempt
+            failure.earlierAttemptMayHaveTakenEffect = call.earlierMayHaveTakenEffect
+            throw failure
         }
     }
 
-    private func sendOnce(_ operation: String, _ body: [UInt8], attempt: Int) async throws(AWSError) -> Answer {
+    private func waitBeforeRetry(of error: AWSError, _ call: inout Call) -> Duration? {
+        let meaning = error.meaning
+        guard meaning == .throttled || meaning == .transient else { return nil }
+        return state.withLock { state in
+            guard let cost = state.budget.spend(on: meaning) else { return nil }
+            call.cost = cost
+            return retry.delay(attempt: call.attempt, meaning: meaning, generator: &state.generator)
+        }
+    }
+
+    private func sendOnce(_ operation: String, _ body: [UInt8], _ key: Credentials) async throws(AWSError) -> Answer {
         let name = "\(service.name).\(operation)"
-        let signingKey: Credentials
-        do { signingKey = try await credentials.credentials() } catch {
-            throw AWSError(operation: name, cause: .credentials(error))
-        }
         var request = Request(
             url: endpoint,
             headers: [
                 Header("Content-Type", service.contentType),
                 Header("X-Amz-Target", "\(service.targetPrefix).\(operation)"),
                 Header("User-Agent", "shardtop"),
-            ], body: body)
-        let date = state.withLock { state in
+            ], body: body, timeout: requestTimeout)
+        let sent = time.wallClock()
+        let signatureDate = state.withLock { state in
             state.calls += 1
-            return time.wallClock() + state.clockOffset
+            return sent + state.signatureOffset
         }
-        Signature.sign(&request, credentials: signingKey, region: region, service: service.rawValue, date: date)
+        Signature.sign(&request, credentials: key, region: region, service: service.rawValue, date: signatureDate)
         let response: Response
         do { response = try await transport.send(request) } catch {
             throw AWSError(operation: name, cause: .transport(error))
         }
         let answered = response.headers["Date"].flatMap(HTTPDate.parse)
-        let requestID = response.headers["x-amzn-RequestId"] ?? response.headers["x-amz-request-id"]
-        if response.status == 200 {
-            state.withLock { $0.budget.refund() }
-            return Answer(body: response.body, requestID: requestID, date: answered)
+        let received = time.wallClock()
+        let now = time.now()
+        if let answered {
+            state.withLock { $0.clock.learn(answered, sent: sent, received: received, at: now) }
         }
+        let requestID = response.headers["x-amzn-RequestId"] ?? response.headers["x-amz-request-id"]
+        if response.status == 200 { return Answer(body: response.body, requestID: requestID, date: answered) }
         let error = serviceError(name, response, requestID: requestID)
-        if error.meaning == .clockSkewed, let answered {
-            state.withLock { $0.clockOffset = answered - time.wallClock() }
+        if error.meaning == .clockSkewed {
+            state.withLock { $0.signatureOffset = $0.clock.offset ?? $0.signatureOffset }
         }
         throw error
     }
@@ -179,7 +219,10 @@ public final class AWSClient: Sendable {
     func decode(_ operation: String, _ body: Bytes) throws(AWSError) -> AWSValue {
         if body.isEmpty { return .members([:]) }
         do { return try JSON.decode(body) } catch {
-            throw AWSError(operation: "\(service.name).\(operation)", cause: .malformed(error.description))
+            if body[0] == UInt8(ascii: "<") {
+                throw malformed(operation, "a web page; is \(endpoint) really \(service.name)?")
+            }
+            throw malformed(operation, error.description)
         }
     }
 
@@ -187,17 +230,25 @@ public final class AWSClient: Sendable {
         AWSError(operation: "\(service.name).\(operation)", cause: .malformed(reason))
     }
 
-    private func cancelled(_ operation: String) -> AWSError {
-        AWSError(
+    private func cancelled(_ operation: String, _ call: Call) -> AWSError {
+        var error = AWSError(
             operation: "\(service.name).\(operation)",
-            cause: .transport(TransportError(.cancelled, "cancelled", requestWasSent: false)))
+            cause: .transport(TransportError(.cancelled, "cancelled", requestWasSent: false)), attempts: call.attempt)
+        error.earlierAttemptMayHaveTakenEffect = call.earlierMayHaveTakenEffect
+        return error
     }
 }
 
 extension AWSService {
-    /// `https://kinesis.us-east-1.amazonaws.com`; China has its own suffix.
+    /// `https://kinesis.us-east-1.amazonaws.com`; other partitions have suffixes of their own.
+    ///
+    /// https://docs.aws.amazon.com/general/latest/gr/rande.html
     public func defaultEndpoint(region: String) -> Endpoint {
-        let suffix = region.hasPrefix("cn-") ? "amazonaws.com.cn" : "amazonaws.com"
+        let suffixes = [
+            ("cn-", "amazonaws.com.cn"), ("us-isob-", "sc2s.sgov.gov"), ("us-isof-", "csp.hci.ic.gov"),
+            ("us-iso-", "c2s.ic.gov"), ("eu-isoe-", "cloud.adc-e.uk"), ("eusc-", "amazonaws.eu"),
+        ]
+        let suffix = suffixes.first { region.hasPrefix($0.0) }?.1 ?? "amazonaws.com"
         return Endpoint(scheme: "https", host: "\(rawValue).\(region).\(suffix)")
     }
 }

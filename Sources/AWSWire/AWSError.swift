@@ -9,6 +9,8 @@ public struct AWSError: Error, Hashable, Sendable, CustomStringConvertible {
     public var requestID: String?
     /// How many times it was sent.
     public var attempts: Int
+    /// An attempt before the last one failed in a way that leaves open whether it took effect.
+    public var earlierAttemptMayHaveTakenEffect = false
 
     public enum Cause: Hashable, Sendable {
         /// The service's own answer: the error type without namespace, its message, the status and the whole body
@@ -72,11 +74,25 @@ extension AWSError {
 
     public var meaning: Meaning {
         switch cause {
-        case .transport(let error): error.kind == .cancelled ? .cancelled : .transient
+        case .transport(let error): Self.meaning(of: error.kind)
         case .credentials: .unauthenticated
         // A truncated or garbled answer says nothing about the request.
         case .malformed: .transient
+        // Kinesis also limits the rate of its reading operations with the error that elsewhere limits numbers.
+        case .service("LimitExceededException", _, _, _): isReadOfStreams ? .throttled : .inUse
         case .service(let type, _, let status, _): Self.meaning(ofType: type, status: status)
+        }
+    }
+
+    private var isReadOfStreams: Bool {
+        ["Kinesis.List", "Kinesis.Describe", "Kinesis.Get"].contains { operation.hasPrefix($0) }
+    }
+
+    private static func meaning(of kind: TransportError.Kind) -> Meaning {
+        switch kind {
+        case .cancelled: .cancelled
+        case .invalidRequest: .invalid
+        case .cannotConnect, .cannotResolve, .timedOut, .tls, .truncated, .tooLarge, .closed: .transient
         }
     }
 
@@ -84,28 +100,42 @@ extension AWSError {
         switch type {
         case "ProvisionedThroughputExceededException", "ThrottlingException", "Throttling", "RequestLimitExceeded",
             "TooManyRequestsException", "ThrottledException", "KMSThrottlingException", "SlowDown",
-            "RequestThrottledException":
+            "RequestThrottledException", "RequestThrottled", "BandwidthLimitExceeded", "EC2ThrottledException",
+            "PriorRequestNotComplete":
             .throttled
         case "ConditionalCheckFailedException": .conditionFailed
         case "ResourceNotFoundException", "TableNotFoundException": .notFound
-        case "ResourceInUseException", "LimitExceededException": .inUse
+        case "ResourceInUseException", "TableInUseException": .inUse
         case "ExpiredIteratorException": .expiredIterator
-        case "AccessDeniedException", "AccessDenied", "UnauthorizedOperation": .denied
+        case "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "KMSAccessDeniedException",
+            "OptInRequired", "NotAuthorized":
+            .denied
         case "UnrecognizedClientException", "InvalidClientTokenId", "ExpiredTokenException", "ExpiredToken",
-            "MissingAuthenticationTokenException", "IncompleteSignatureException", "InvalidSignatureException",
+            "MissingAuthenticationTokenException", "MissingAuthenticationToken", "InvalidAccessKeyId",
+            "IncompleteSignatureException", "IncompleteSignature", "InvalidSignatureException",
             "SignatureDoesNotMatch", "AuthFailure":
             .unauthenticated
         case "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture": .clockSkewed
         case "InternalFailure", "InternalServerError", "InternalServerErrorException", "ServiceUnavailable",
-            "ServiceUnavailableException", "TransactionInProgressException", "RequestTimeout":
+            "ServiceUnavailableException", "TransactionInProgressException", "RequestTimeout",
+            "RequestTimeoutException",
+            "ReplicatedWriteConflictException":
             .transient
         default: status >= 500 ? .transient : status == 429 ? .throttled : .invalid
         }
     }
 
-    /// Whether the request may have taken effect although it failed: its answer may be what was lost.
+    /// The service does not accept the credentials, and newer ones may be had.
+    var credentialsMayBeRenewed: Bool {
+        ["ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId"]
+            .contains(type)
+    }
+
+    /// Whether the request may have taken effect although it failed: its answer, or that of an earlier attempt, may be
+    /// what was lost.
     public var mayHaveTakenEffect: Bool {
-        switch cause {
+        if earlierAttemptMayHaveTakenEffect { return true }
+        return switch cause {
         case .service(_, _, let status, _): status >= 500
         case .transport(let error): error.requestWasSent
         case .credentials: false

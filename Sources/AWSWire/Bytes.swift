@@ -64,6 +64,10 @@ public struct Bytes: Sendable {
         offset == 0 && count == arena.count ? arena : Array(arena[offset..<offset + count])
     }
 
+    /// The bytes as an array of the caller's own: the arena itself where nobody else holds it and it is whole.
+    @inlinable
+    public consuming func takeArray() -> [UInt8] { array }
+
     /// The bytes as UTF-8, with U+FFFD for what is not.
     @inlinable
     public var text: String { String(decoding: arena[offset..<offset + count], as: UTF8.self) }

@@ -1,6 +1,7 @@
 public import Machine
 
-/// What a request is signed with. Never printed: its description hides everything but the key id's last characters.
+/// What a request is signed with. Never printed: its description hides everything but the key id's last characters,
+/// and reflection shows nothing.
 public struct Credentials: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
     public var accessKeyID: String
     public var secretAccessKey: String
@@ -25,6 +26,14 @@ public struct Credentials: Hashable, Sendable, CustomStringConvertible, CustomRe
 public protocol CredentialProvider: Sendable {
     /// Credentials that are valid now. Throws `CredentialError`, whose message says what was tried and what to do.
     func credentials() async throws(CredentialError) -> Credentials
+
+    /// A service said that `credentials`, which came from here, are expired or unknown to it: ask the source again.
+    func rejected(_ credentials: Credentials)
+}
+
+extension CredentialProvider {
+    /// Nothing to ask again.
+    public func rejected(_ credentials: Credentials) {}
 }
 
 public struct CredentialError: Error, Hashable, CustomStringConvertible {

@@ -231,7 +231,10 @@ public struct DynamoDBClient: Sendable {
         for _ in 0..<1000 {
             let answer = try await client.call(
                 "ListTables", .members(["ExclusiveStartTableName": names.last.map { .string($0) }]))
-            names += answer["TableNames"]?.strings ?? []
+            guard let page = answer["TableNames"]?.strings else {
+                throw client.malformed("ListTables", "no TableNames")
+            }
+            names += page
             if answer["LastEvaluatedTableName"] == nil { return names }
         }
         throw client.malformed("ListTables", "the pages do not end")
@@ -249,10 +252,16 @@ public struct DynamoDBClient: Sendable {
         ])
         let answer = try await client.send("Scan", JSON.encode(input), attemptsMax: attemptsMax)
         let body = try client.decode("Scan", answer.body)
-        let items = (body["Items"]?.list ?? []).map { Item(wire: $0) }
-        guard !items.contains(nil) else { throw client.malformed("Scan", "an item that is none") }
+        // Rows that a scan does not show are taken for deleted: no list must never pass for an empty one.
+        guard let items = body["Items"]?.list?.map({ Item(wire: $0) }) else {
+            throw client.malformed("Scan", "no Items")
+        }
+        let lastKey = body["LastEvaluatedKey"].map { Item(wire: $0) }
+        guard !items.contains(nil), lastKey != .some(nil) else {
+            throw client.malformed("Scan", "an item that is none")
+        }
         return ScanPage(
-            items: items.compactMap { $0 }, lastEvaluatedKey: body["LastEvaluatedKey"].flatMap { Item(wire: $0) },
+            items: items.compactMap { $0 }, lastEvaluatedKey: lastKey ?? nil,
             consumedReadUnits: body["ConsumedCapacity"]?["CapacityUnits"]?.double, date: answer.date)
     }
 

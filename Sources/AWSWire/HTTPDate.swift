@@ -9,7 +9,8 @@ public enum HTTPDate {
 
     public static func parse(_ text: String) -> UnixTime? {
         let parts = text.split(separator: " ")
-        guard parts.count == 6, let day = Int(parts[1]), let month = months.firstIndex(of: String(parts[2])),
+        guard parts.count == 6, parts[5] == "GMT", let day = Int(parts[1]),
+            let month = months.firstIndex(of: String(parts[2])),
             let year = Int(parts[3])
         else { return nil }
         let clock = parts[4].split(separator: ":").compactMap { Int($0) }
@@ -22,7 +23,8 @@ public enum HTTPDate {
 
     public static func format(_ time: UnixTime) -> String {
         let civil = CivilTime(time)
-        let days = (time.milliseconds - Int64(civil.hour * 3_600_000)) / 86_400_000
+        let (whole, rest) = time.milliseconds.quotientAndRemainder(dividingBy: 86_400_000)
+        let days = rest < 0 ? whole - 1 : whole
         let day = civil.day < 10 ? "0\(civil.day)" : "\(civil.day)"
         return
             "\(weekdays[Int((days % 7 + 7) % 7)]), \(day) \(months[civil.month - 1]) \(civil.year) \(civil.clock) GMT"

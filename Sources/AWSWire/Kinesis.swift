@@ -165,14 +165,17 @@ public struct KinesisClient: Sendable {
                 token.map { ["NextToken": .string($0)] }
                 ?? .members(["StreamName": .string(stream), "ShardFilter": filter?.input])
             let answer = try await client.call("ListShards", input)
-            for shard in answer["Shards"]?.list ?? [] {
+            // Shards that are not listed are taken for deleted: no list must never pass for an empty one.
+            guard let page = answer["Shards"]?.list else { throw client.malformed("ListShards", "no Shards") }
+            for shard in page {
                 guard let shard = Shard(shard) else {
                     throw client.malformed("ListShards", "a shard without id or hash range")
                 }
                 shards.append(shard)
             }
-            token = answer["NextToken"]?.string
-            if token == nil { return shards }
+            guard let next = answer["NextToken"] else { return shards }
+            guard next.string != nil else { throw client.malformed("ListShards", "a NextToken that is none") }
+            token = next.string
         }
         throw client.malformed("ListShards", "the pages do not end")
     }
@@ -204,8 +207,11 @@ public struct KinesisClient: Sendable {
     /// One page of records; sent once, because the caller paces and retries itself.
     public func getRecords(iterator: String, limit: Int) async throws(AWSError) -> RecordBatch {
         let input: AWSValue = ["ShardIterator": .string(iterator), "Limit": .int(Int64(limit))]
-        let answer = try await client.send("GetRecords", JSON.encode(input), attemptsMax: 1)
-        do { return try RecordBatch(json: answer.body) } catch {
+        var answer = try await client.send("GetRecords", JSON.encode(input), attemptsMax: 1)
+        // The decoder gets the only reference, so that it need not copy the body to decode in place.
+        let body = answer.body
+        answer.body = Bytes()
+        do { return try RecordBatch(json: body) } catch {
             throw client.malformed("GetRecords", error.description)
         }
     }
@@ -248,7 +254,9 @@ public struct KinesisClient: Sendable {
         for _ in 0..<1000 {
             let answer = try await client.call(
                 "ListStreams", .members(["ExclusiveStartStreamName": names.last.map { .string($0) }]))
-            let page = answer["StreamNames"]?.strings ?? []
+            guard let page = answer["StreamNames"]?.strings else {
+                throw client.malformed("ListStreams", "no StreamNames")
+            }
             names += page
             if answer["HasMoreStreams"]?.bool != true || page.isEmpty { return names }
         }

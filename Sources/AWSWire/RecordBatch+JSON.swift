@@ -3,36 +3,70 @@ import Machine
 extension RecordBatch {
     /// Decodes a GetRecords answer without building a tree: data is base64-decoded onto its own place in the body,
     /// which becomes the arena that all records share.
-    init(json body: Bytes) throws(MalformedBody) {
-        var arena = body.array
-        var found: (records: [RawRecord], next: String?, behind: Int64?, children: [ChildShard]) = ([], nil, nil, [])
+    ///
+    /// Strict where leniency would lose data: an answer without `Records`, or with a `NextShardIterator` or a child
+    /// shard that is none, is malformed and never the end of a shard.
+    init(json body: consuming Bytes) throws(MalformedBody) {
+        var arena = body.takeArray()
+        var found = Found()
         var failure: MalformedBody?
         arena.withUnsafeMutableBytes { buffer in
-            do throws(MalformedBody) {
-                var scanner = JSONScanner(UnsafeRawBufferPointer(buffer))
-                try scanner.members { (scanner, name) throws(MalformedBody) in
-                    switch name {
-                    case "Records":
-                        try scanner.elements { (scanner) throws(MalformedBody) in
-                            found.records.append(try RawRecord(&scanner, buffer))
-                        }
-                    case "NextShardIterator": found.next = try scanner.value(depth: 1).string
-                    case "MillisBehindLatest": found.behind = try scanner.value(depth: 1).int.map { Int64($0) }
-                    case "ChildShards":
-                        found.children = try scanner.value(depth: 1).list?.compactMap(ChildShard.init) ?? []
-                    default: _ = try scanner.value(depth: 1)
-                    }
-                }
-                try scanner.end()
-            } catch {
-                failure = error
-            }
+            do throws(MalformedBody) { found = try Found(buffer) } catch { failure = error }
         }
         if let failure { throw failure }
-        let shared = arena
         self.init(
-            records: found.records.map { $0.record(in: shared) }, nextShardIterator: found.next,
-            millisBehindLatest: found.behind, childShards: found.children, arenaBytes: shared.count)
+            records: found.records.map { $0.record(in: arena) }, nextShardIterator: found.next,
+            millisBehindLatest: found.behind, childShards: found.children, arenaBytes: arena.count)
+    }
+
+    private struct Found {
+        var records: [RawRecord] = []
+        var next: String?
+        var behind: Int64?
+        var children: [ChildShard] = []
+
+        init() {}
+
+        init(_ buffer: UnsafeMutableRawBufferPointer) throws(MalformedBody) {
+            var hasRecords = false
+            var scanner = JSONScanner(UnsafeRawBufferPointer(buffer))
+            try scanner.members { (scanner, name) throws(MalformedBody) in
+                if try scanner.spells(name, "Records") {
+                    hasRecords = true
+                    // An answer has at most 10 000 records; most of its bytes are theirs.
+                    records.reserveCapacity(min(10_000, buffer.count / 128))
+                    try scanner.elements { (scanner) throws(MalformedBody) in
+                        records.append(try RawRecord(&scanner, buffer))
+                    }
+                } else if try scanner.spells(name, "NextShardIterator") {
+                    next = try Self.iterator(&scanner)
+                } else if try scanner.spells(name, "MillisBehindLatest") {
+                    behind = try scanner.value(depth: 1).int.map { Int64($0) }
+                } else if try scanner.spells(name, "ChildShards") {
+                    children = try Self.children(&scanner)
+                } else {
+                    _ = try scanner.value(depth: 1)
+                }
+            }
+            try scanner.end()
+            guard hasRecords else { throw scanner.malformed("an answer without Records") }
+        }
+
+        private static func iterator(_ scanner: inout JSONScanner) throws(MalformedBody) -> String? {
+            switch try scanner.value(depth: 1) {
+            case .null: return nil
+            case .string(let text) where !text.isEmpty: return text
+            default: throw scanner.malformed("a NextShardIterator that is none")
+            }
+        }
+
+        private static func children(_ scanner: inout JSONScanner) throws(MalformedBody) -> [ChildShard] {
+            let value = try scanner.value(depth: 1)
+            if value == .null { return [] }
+            let children = (value.list ?? [.null]).map { ChildShard($0) }
+            guard !children.contains(nil) else { throw scanner.malformed("a child shard that is none") }
+            return children.compactMap { $0 }
+        }
     }
 
     /// A record as ranges of the arena.
@@ -40,49 +74,76 @@ extension RecordBatch {
         var sequenceNumber = SequenceNumber.zero
         var data = 0..<0
         var key = 0..<0
-        /// A partition key with escapes, which cannot stay where it lies.
-        var unescapedKey: String?
+        /// Data and key that were written with escapes and cannot stay where they lie.
+        var unescaped: (data: [UInt8]?, key: [UInt8]?)?
         var arrival: UnixTime?
 
         init(_ scanner: inout JSONScanner, _ buffer: UnsafeMutableRawBufferPointer) throws(MalformedBody) {
             var hasNumber = false
             try scanner.members { (scanner, name) throws(MalformedBody) in
-                switch name {
-                case "SequenceNumber":
-                    let range = try scanner.rawString().range
-                    guard let number = SequenceNumber(digits: UnsafeRawBufferPointer(rebasing: buffer[range])) else {
-                        throw scanner.malformed("a sequence number that is none")
-                    }
-                    sequenceNumber = number
+                if try scanner.spells(name, "SequenceNumber") {
+                    sequenceNumber = try Self.number(&scanner, buffer)
                     hasNumber = true
-                case "Data":
-                    let (range, isEscaped) = try scanner.rawString()
-                    guard !isEscaped,
-                        let count = Base64.decodeInPlace(UnsafeMutableRawBufferPointer(rebasing: buffer[range]))
-                    else { throw scanner.malformed("data that is not base64") }
-                    data = range.lowerBound..<range.lowerBound + count
-                case "PartitionKey":
-                    var ahead = scanner
-                    let (range, isEscaped) = try ahead.rawString()
-                    if isEscaped {
-                        unescapedKey = try scanner.string()
-                    } else {
-                        key = range
-                        scanner = ahead
-                    }
-                case "ApproximateArrivalTimestamp":
+                } else if try scanner.spells(name, "Data") {
+                    try readData(&scanner, buffer)
+                } else if try scanner.spells(name, "PartitionKey") {
+                    try readKey(&scanner)
+                } else if try scanner.spells(name, "ApproximateArrivalTimestamp") {
                     arrival = try scanner.value(depth: 2).double.map { UnixTime(seconds: $0) }
-                default: _ = try scanner.value(depth: 2)
+                } else {
+                    _ = try scanner.value(depth: 2)
                 }
             }
             guard hasNumber else { throw scanner.malformed("a record without SequenceNumber") }
         }
 
+        private static func number(
+            _ scanner: inout JSONScanner, _ buffer: UnsafeMutableRawBufferPointer
+        ) throws(MalformedBody) -> SequenceNumber {
+            let raw = try scanner.rawString()
+            let number =
+                raw.isEscaped
+                ? SequenceNumber(try scanner.text(raw))
+                : SequenceNumber(digits: UnsafeRawBufferPointer(rebasing: buffer[raw.range]))
+            guard let number else { throw scanner.malformed("a sequence number that is none") }
+            return number
+        }
+
+        private mutating func readData(
+            _ scanner: inout JSONScanner, _ buffer: UnsafeMutableRawBufferPointer
+        ) throws(MalformedBody) {
+            let raw = try scanner.rawString()
+            if raw.isEscaped {
+                guard let bytes = Base64.decode(try scanner.text(raw)) else {
+                    throw scanner.malformed("data that is not base64")
+                }
+                unescaped = (bytes, unescaped?.key)
+            } else {
+                let place = UnsafeMutableRawBufferPointer(rebasing: buffer[raw.range])
+                guard let count = Base64.decodeInPlace(place) else {
+                    throw scanner.malformed("data that is not base64")
+                }
+                unescaped?.data = nil
+                data = raw.range.lowerBound..<raw.range.lowerBound + count
+            }
+        }
+
+        private mutating func readKey(_ scanner: inout JSONScanner) throws(MalformedBody) {
+            let raw = try scanner.rawString()
+            if raw.isEscaped {
+                unescaped = (unescaped?.data, try scanner.unescaped(raw.range))
+            } else {
+                try scanner.check(raw.range)
+                unescaped?.key = nil
+                key = raw.range
+            }
+        }
+
         func record(in arena: [UInt8]) -> WireRecord {
             WireRecord(
                 sequenceNumber: sequenceNumber,
-                partitionKey: unescapedKey.map { Bytes($0) } ?? Bytes(arena, key), data: Bytes(arena, data),
-                approximateArrival: arrival)
+                partitionKey: unescaped?.key.map { Bytes($0) } ?? Bytes(arena, key),
+                data: unescaped?.data.map { Bytes($0) } ?? Bytes(arena, data), approximateArrival: arrival)
         }
     }
 }

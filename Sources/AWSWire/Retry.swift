@@ -28,27 +28,30 @@ public struct RetryPolicy: Sendable {
 
     func delay(attempt: Int, meaning: AWSError.Meaning, generator: inout SeededGenerator) -> Duration {
         let base = meaning == .throttled ? throttledBaseDelay : baseDelay
-        let ceiling = min(base * (1 << min(attempt - 1, 16)), delayMax)
+        let ceiling = min(base * (1 << max(0, min(attempt - 1, 16))), delayMax)
         return .nanoseconds(Int64.random(in: 0...max(1, ceiling.wholeNanoseconds), using: &generator))
     }
 }
 
-/// The retry quota of the SDKs' standard mode: a retry costs tokens, a success gives one back.
+/// The retry quota of the SDKs' standard mode: a retry costs tokens. A retry that succeeds gives back what it cost, any
+/// other success one token.
 struct RetryBudget: Sendable {
     private let tokensMax: Int
-    private var tokens: Int
+    private(set) var tokens: Int
 
     init(tokensMax: Int) {
         self.tokensMax = tokensMax
         tokens = tokensMax
     }
 
-    mutating func spend(on meaning: AWSError.Meaning) -> Bool {
+    /// What the retry costs; `nil` where the budget does not cover it.
+    mutating func spend(on meaning: AWSError.Meaning) -> Int? {
         let cost = meaning == .throttled ? 5 : 10
-        guard tokens >= cost else { return false }
+        guard tokens >= cost else { return nil }
         tokens -= cost
-        return true
+        return cost
     }
 
-    mutating func refund() { tokens = min(tokensMax, tokens + 1) }
+    /// - Parameter cost: of the retry that succeeded; `nil` for a first attempt.
+    mutating func refund(_ cost: Int?) { tokens = min(tokensMax, tokens + (cost ?? 1)) }
 }

@@ -113,7 +113,7 @@ public struct SequenceNumberParts: Hashable, Sendable {
         let time = Int64(truncatingIfNeeded: (number.low >> 36) & 0xF_FFFF_FFFF)
         counter = UInt64(truncatingIfNeeded: number.low >> 72) | UInt64(truncatingIfNeeded: number.high & 0xFF) << 56
         let created = Int64(truncatingIfNeeded: (number.high >> 20) & 0xF_FFFF_FFFF)
-        guard created <= time, time * 1000 <= now.milliseconds + 3_600_000, created > 1_200_000_000 else { return nil }
+        guard created <= time, time - 3600 <= now.milliseconds / 1000, created > 1_200_000_000 else { return nil }
         shardCreated = UnixTime(milliseconds: created * 1000)
         recordTime = UnixTime(milliseconds: time * 1000)
     }

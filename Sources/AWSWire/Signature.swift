@@ -35,22 +35,56 @@ public enum Signature {
     }
 
     /// Lower-case names with trimmed values, sorted. Headers that proxies and transports touch are left out.
+    /// Several headers of one name are one, in their order.
     private static func signedHeaders(of request: Request) -> [Header] {
-        request.headers
-            .map { Header($0.name.lowercased(), collapsed($0.value)) }
-            .filter { !["user-agent", "expect", "connection", "x-amzn-trace-id"].contains($0.name) }
-            .sorted { $0.name < $1.name }
+        var values: [String: [String]] = [:]
+        for header in request.headers { values[header.name.lowercased(), default: []].append(collapsed(header.value)) }
+        return
+            values
+            .filter { !unsigned.contains($0.key) }
+            .sorted { $0.key < $1.key }
+            .map { Header($0.key, $0.value.joined(separator: ",")) }
     }
+
+    private static let unsigned: Set = ["user-agent", "expect", "connection", "transfer-encoding", "x-amzn-trace-id"]
 
     private static func collapsed(_ value: String) -> String {
         value.split(whereSeparator: { $0 == " " || $0 == "\t" }).joined(separator: " ")
     }
 
+    /// The pairs of a query in the order of their names, then of their values; a name alone has the empty value.
+    private static func canonicalQuery(_ query: Substring) -> String {
+        query.split(separator: "&")
+            .map { pair in
+                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                return (name: String(parts[0]), value: parts.count > 1 ? String(parts[1]) : "")
+            }
+            .sorted { ($0.name, $0.value) < ($1.name, $1.value) }
+            .map { "\($0.name)=\($0.value)" }
+            .joined(separator: "&")
+    }
+
+    /// The path, percent-encoded once more: every service but S3 signs it so.
+    private static func canonicalPath(_ path: Substring) -> String {
+        var text: [UInt8] = []
+        for byte in path.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "-"), UInt8(ascii: "_"),
+                UInt8(ascii: "."), UInt8(ascii: "~"):
+                text.append(byte)
+            default:
+                let digits = Array("0123456789ABCDEF".utf8)
+                text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return text.isEmpty ? "/" : String(decoding: text, as: UTF8.self)
+    }
+
     private static func canonicalRequest(_ request: Request, _ signed: [Header]) -> String {
         let parts = request.path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let query = parts.count > 1 ? parts[1].split(separator: "&").sorted().joined(separator: "&") : ""
         return [
-            request.method, String(parts[0]), query,
+            request.method, canonicalPath(parts.first ?? "/"), canonicalQuery(parts.count > 1 ? parts[1] : ""),
             signed.map { "\($0.name):\($0.value)\n" }.joined(),
             signed.map(\.name).joined(separator: ";"),
             hex(SHA256.hash(data: request.body)),

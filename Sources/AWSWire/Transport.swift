@@ -28,13 +28,22 @@ public struct Request: Sendable {
     }
 }
 
-public struct Header: Hashable, Sendable {
+public struct Header: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
     public var name: String
     public var value: String
 
     public init(_ name: String, _ value: String) {
         self.name = name
         self.value = value
+    }
+
+    /// Values that let others act as us are never printed, nor shown by reflection.
+    public var description: String { "\(name): \(isSecret ? "…" : value)" }
+
+    public var customMirror: Mirror { Mirror(self, children: ["name": name, "value": isSecret ? "…" : value]) }
+
+    private var isSecret: Bool {
+        ["authorization", "x-amz-security-token", "x-aws-ec2-metadata-token"].contains(name.lowercased())
     }
 }
 
@@ -63,18 +72,33 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         scheme = text[..<separator.lowerBound].lowercased()
         var authority = text[separator.upperBound...]
         if authority.last == "/" { authority.removeLast() }
-        guard scheme == "http" || scheme == "https", !authority.isEmpty,
-            !authority.contains(where: { "/?#@ ".contains($0) })
-        else { return nil }
+        guard scheme == "http" || scheme == "https" else { return nil }
         let bracket = authority.lastIndex(of: "]")
         if let colon = authority.lastIndex(of: ":"), bracket.map({ $0 < colon }) ?? true {
-            guard let number = Int(authority[authority.index(after: colon)...]), 1...65535 ~= number else { return nil }
+            let digits = authority[authority.index(after: colon)...]
+            guard digits.utf8.allSatisfy({ 48...57 ~= $0 }), let number = Int(digits), 1...65535 ~= number
+            else { return nil }
             port = number
-            host = String(authority[..<colon])
-        } else {
-            host = String(authority)
+            authority = authority[..<colon]
         }
-        if host.isEmpty { return nil }
+        host = authority.lowercased()
+        guard Self.isHost(host) else { return nil }
+    }
+
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    private static func isHost(_ text: String) -> Bool {
+        let isAddress = text.hasPrefix("[") && text.hasSuffix("]")
+        let name = isAddress ? text.dropFirst().dropLast() : text[...]
+        return !name.isEmpty
+            && name.utf8.allSatisfy {
+                switch $0 {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."):
+                    true
+                case UInt8(ascii: "-"), UInt8(ascii: "_"): !isAddress
+                case UInt8(ascii: ":"): isAddress
+                default: false
+                }
+            }
     }
 
     /// The value of the `Host` header: the port only where it is not the scheme's own.

@@ -2,7 +2,7 @@
 public struct CurlConfiguration: Sendable, CustomStringConvertible, CustomReflectable {
     /// How long looking up the name, connecting and the TLS handshake may take together.
     public var connectTimeout: Duration = .seconds(5)
-    /// An exchange that moves fewer than `lowSpeedBytesPerSecond` for this long is given up; whole seconds, 0 for never.
+    /// An exchange that moves fewer than `lowSpeedBytesPerSecond` for so many whole seconds is given up; 0 for never.
     public var lowSpeedTime: Duration = .seconds(20)
     public var lowSpeedBytesPerSecond = 1
     /// Requests beyond these limits wait for a connection.

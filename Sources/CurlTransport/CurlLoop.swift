@@ -113,8 +113,8 @@ final class CurlLoop: Sendable {
 
 /// A multi handle on its way to those who wake it.
 ///
-/// Sendable because `curl_multi_wakeup` is the one call of libcurl's that any thread may make at any time; all others are
-/// made on the network thread, which is handed this when it starts.
+/// Sendable because `curl_multi_wakeup` is the one call of libcurl's that any thread may make at any time; all others
+/// are made on the network thread, which is handed this when it starts.
 private struct MultiHandle: @unchecked Sendable {
     let pointer: UnsafeMutableRawPointer
 

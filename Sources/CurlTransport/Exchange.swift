@@ -2,8 +2,8 @@ import AWSWire
 
 /// One request and what has come back of its answer.
 ///
-/// Sendable unchecked because it has one owner at a time: the caller makes it, the queue hands it over, and from then on
-/// only the network thread touches it.
+/// Sendable unchecked because it has one owner at a time: the caller makes it, the queue hands it over, and from then
+/// on only the network thread touches it.
 final class Exchange: @unchecked Sendable {
     let id: UInt64
     let request: Request

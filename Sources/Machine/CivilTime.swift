@@ -11,7 +11,9 @@ public struct CivilTime: Hashable, Sendable {
     /// Takes `time` apart (Howard Hinnant's `civil_from_days`).
     public init(_ time: UnixTime) {
         let days = time.milliseconds.flooredQuotient(by: 86_400_000)
-        let rest = Int(time.milliseconds - days * 86_400_000)
+        // Not `milliseconds - days * 86_400_000`, which overflows at the far end of the past.
+        let remainder = time.milliseconds % 86_400_000
+        let rest = Int(remainder < 0 ? remainder + 86_400_000 : remainder)
         let shifted = days + 719_468
         let era = shifted.flooredQuotient(by: 146_097)
         let dayOfEra = shifted - era * 146_097
