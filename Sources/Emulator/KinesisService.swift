@@ -1,16 +1,133 @@
 import AWSWire
 import Machine
+import Synchronization
 
+/// Kinesis Data Streams in memory: the operations of the 2013-12-02 API over one lock per stream.
+///
+/// Not emulated: fan-out consumers, encryption, tags, resource policies, enhanced monitoring; the rate limits of control
+/// operations and of GetShardIterator; on-demand streams do not scale by themselves. UpdateShardCount reshards at one
+/// moment, at the end of UPDATING, where the service takes its steps one by one.
 package final class KinesisService: Sendable {
-    init(configuration: EmulatorConfiguration, time: TimeSource) {}
-    func handle(operation: String, input: AWSValue, throttledShards: Set<String>) throws(ServiceError) -> ServiceAnswer
-    {
-        throw ServiceError("UnknownOperationException")
+    private final class Slot: Sendable {
+        let stream: Mutex<KinesisStream>
+
+        init(_ stream: KinesisStream) { self.stream = Mutex(stream) }
     }
-    func shards(touchedBy operation: String, input: AWSValue) -> Set<String> { [] }
-    func expired(iterator: String?) -> ServiceError { ServiceError("ExpiredIteratorException") }
-}
-struct ShardIterator {
-    var stream: String
-    init?(_ t: String) { return nil }
+
+    let configuration: EmulatorConfiguration
+    private let time: TimeSource
+    /// A slot's lock may be taken while this one is held, never the other way round.
+    private let slots = Mutex<[String: Slot]>([:])
+
+    init(configuration: EmulatorConfiguration, time: TimeSource) {
+        self.configuration = configuration
+        self.time = time
+    }
+
+    var moment: Moment { Moment(now: time.now(), wall: time.wallClock()) }
+
+    /// Performs `operation`.
+    ///
+    /// - Parameter throttledShards: shards that refuse puts although they have throughput left.
+    func handle(
+        operation: String, input: AWSValue, throttledShards: Set<String>
+    ) throws(ServiceError) -> ServiceAnswer {
+        guard let members = KinesisMember.byOperation[operation] else {
+            throw ServiceError("UnknownOperationException", "\(operation) is not emulated.")
+        }
+        try KinesisInput.check(input, members)
+        switch operation {
+        case "CreateStream": return try createStream(input)
+        case "DeleteStream": return try deleteStream(input)
+        case "DescribeLimits": return describeLimits()
+        case "DescribeStream": return try describeStream(input)
+        case "DescribeStreamSummary": return try describeStreamSummary(input)
+        case "ListStreams": return try listStreams(input)
+        case "ListShards": return try listShards(input)
+        case "GetShardIterator": return try getShardIterator(input)
+        case "GetRecords": return try getRecords(input)
+        case "PutRecord": return try putRecord(input, throttledShards)
+        case "PutRecords": return try putRecords(input, throttledShards)
+        case "SplitShard": return try splitShard(input)
+        case "MergeShards": return try mergeShards(input)
+        case "UpdateShardCount": return try updateShardCount(input)
+        default: return try changeRetention(input, isIncrease: operation == "IncreaseStreamRetentionPeriod")
+        }
+    }
+
+    // MARK: Streams
+
+    /// The name of the stream that a request is about, from `StreamName` or `StreamARN`.
+    func streamName(_ input: AWSValue) throws(ServiceError) -> String {
+        let name = input["StreamName"]?.string
+        guard let arn = input["StreamARN"]?.string else {
+            guard let name else {
+                throw .invalidArgument("Either StreamName or StreamARN should be provided.")
+            }
+            return name
+        }
+        let named = String(arn.split(separator: "/", maxSplits: 1).last ?? "")
+        if let name, name != named {
+            throw .invalidArgument("StreamName \(name) and StreamARN \(arn) are of different streams.")
+        }
+        guard arn == configuration.arn(ofStream: named) else {
+            let account = arn.split(separator: ":", omittingEmptySubsequences: false).dropFirst(4).first ?? ""
+            throw .streamNotFound(named, account: String(account))
+        }
+        return named
+    }
+
+    /// Runs `body` with the stream under its lock, settled to now.
+    func withStream<T: Sendable>(
+        _ name: String, _ body: (inout KinesisStream, Moment) throws(ServiceError) -> T
+    ) throws(ServiceError) -> T {
+        let slot = slots.withLock { $0[name] }
+        guard let slot else { throw .streamNotFound(name, account: configuration.accountID) }
+        let moment = moment
+        let result: T? = try slot.stream.withLock { (stream) throws(ServiceError) in
+            stream.settle(at: moment)
+            return stream.status == .deleted ? nil : try body(&stream, moment)
+        }
+        if let result { return result }
+        remove(slot, name)
+        throw .streamNotFound(name, account: configuration.accountID)
+    }
+
+    private func remove(_ slot: Slot, _ name: String) {
+        slots.withLock { slots in
+            if slots[name] === slot { slots[name] = nil }
+        }
+    }
+
+    /// - Throws: ResourceInUseException where a stream of that name exists.
+    func insert(_ stream: KinesisStream) throws(ServiceError) {
+        let moment = moment
+        try slots.withLock { (slots) throws(ServiceError) in
+            let isTaken = slots[stream.name]?.stream.withLock { existing in
+                existing.settle(at: moment)
+                return existing.status != .deleted
+            }
+            if isTaken == true {
+                throw ServiceError(
+                    "ResourceInUseException",
+                    "Stream \(stream.name) under account \(stream.account) already exists.")
+            }
+            slots[stream.name] = Slot(stream)
+        }
+    }
+
+    /// The streams in the order of their names.
+    func all<T: Sendable>(_ body: (KinesisStream) -> T) -> [T] {
+        let moment = moment
+        let slots = slots.withLock { $0.sorted { $0.key < $1.key }.map(\.value) }
+        return slots.compactMap { slot in
+            slot.stream.withLock { stream in
+                stream.settle(at: moment)
+                return stream.status == .deleted ? nil : body(stream)
+            }
+        }
+    }
+
+    /// How many more open shards the account may have.
+    func shardRoom() -> Int { configuration.shardsMax - all(\.openShards).reduce(0, +) }
 }

@@ -1,0 +1,135 @@
+import AWSWire
+import Machine
+
+/// Records: reading and writing them.
+extension KinesisService {
+    func getShardIterator(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
+        let name = try streamName(input)
+        return try withStream(name) { (stream, moment) throws(ServiceError) in
+            let token = try stream.shardIterator(
+                shard: input["ShardId"]?.string ?? "", type: input["ShardIteratorType"]?.string ?? "",
+                number: input["StartingSequenceNumber"]?.string,
+                timestamp: input["Timestamp"]?.double.map { UnixTime(seconds: $0) }, at: moment)
+            return .tree(["ShardIterator": .string(token)])
+        }
+    }
+
+    func getRecords(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
+        let token = input["ShardIterator"]?.string ?? ""
+        guard let iterator = ShardIterator(token) else { throw .invalidArgument("Invalid ShardIterator.") }
+        let age = moment.wall - iterator.created
+        if age > configuration.iteratorLifetime { throw expired(iterator: token) }
+        let enforcesLimits = configuration.enforcesShardLimits
+        do {
+            return try withStream(iterator.stream) { (stream, moment) throws(ServiceError) in
+                .encoded(
+                    try stream.getRecords(
+                        iterator, limit: input["Limit"]?.int ?? 10_000, at: moment, enforcesLimits: enforcesLimits),
+                    throttledRecords: 0)
+            }
+        } catch {
+            // The service names the shard where the stream is gone.
+            guard error == .streamNotFound(iterator.stream, account: configuration.accountID) else { throw error }
+            throw .shardMissing(
+                KinesisShard.id(ofIndex: iterator.shardIndex), stream: iterator.stream,
+                account: configuration.accountID)
+        }
+    }
+
+    /// The error for an iterator that is too old, or that the fault plan declares so.
+    func expired(iterator token: String?) -> ServiceError {
+        let now = moment.wall
+        let lifetime = configuration.iteratorLifetime
+        let created = token.flatMap(ShardIterator.init)?.created ?? now - lifetime
+        return ServiceError(
+            "ExpiredIteratorException",
+            "Iterator expired. The iterator was created at time \(Self.text(created)) while right now it is "
+                + "\(Self.text(now)) which is further in the future than the tolerated delay of "
+                + "\(lifetime.wholeMilliseconds) milliseconds.")
+    }
+
+    /// `Thu Jan 22 01:22:02 UTC 2015`, as the service writes times into messages.
+    private static func text(_ time: UnixTime) -> String {
+        let parts = HTTPDate.format(time).split(separator: " ")
+        guard parts.count == 6 else { return "" }
+        return "\(parts[0].dropLast()) \(parts[2]) \(parts[1]) \(parts[4]) UTC \(parts[3])"
+    }
+
+    func putRecord(_ input: AWSValue, _ throttledShards: Set<String>) throws(ServiceError) -> ServiceAnswer {
+        let record = try NewRecord(input)
+        let enforcesLimits = configuration.enforcesShardLimits
+        let answer = try withStream(try streamName(input)) { (stream, moment) throws(ServiceError) -> AWSValue in
+            try stream.checkWritable()
+            try stream.checkSize(of: record, at: "data")
+            if let ordering = input["SequenceNumberForOrdering"]?.string, SequenceNumber(ordering) == nil {
+                throw .invalidArgument(
+                    "ExclusiveMinimumSequenceNumber \(ordering) used in PutRecord on stream \(stream.name) under "
+                        + "account \(stream.account) is invalid.")
+            }
+            let stored = try stream.store(
+                record, at: moment, enforcesLimits: enforcesLimits, throttledShards: throttledShards)
+            switch stored {
+            case .stored(let shard, let number):
+                return ["ShardId": .string(shard), "SequenceNumber": .string(number.description)]
+            case .refused(let shard): throw stream.rateExceeded(shard)
+            }
+        }
+        return .tree(answer)
+    }
+
+    func putRecords(_ input: AWSValue, _ throttledShards: Set<String>) throws(ServiceError) -> ServiceAnswer {
+        var records: [NewRecord] = []
+        for entry in input["Records"]?.list ?? [] { records.append(try NewRecord(entry)) }
+        let enforcesLimits = configuration.enforcesShardLimits
+        let batch = records
+        return try withStream(try streamName(input)) { (stream, moment) throws(ServiceError) in
+            try stream.checkWritable()
+            for (index, record) in batch.enumerated() {
+                try stream.checkSize(of: record, at: "records.\(index + 1).member.data")
+            }
+            // Streams with large records take requests of up to 10 MiB.
+            let megabytes = stream.recordBytesMax > 1 << 20 ? 10 : 5
+            if batch.reduce(0, { $0 + $1.byteCount }) > megabytes << 20 {
+                throw .invalidArgument("Records size exceeds \(megabytes) MB limit")
+            }
+            var out = Array(#"{"Records":["#.utf8)
+            out.reserveCapacity(batch.count * 128)
+            var refused = 0
+            for (index, record) in batch.enumerated() {
+                if index > 0 { out.append(UInt8(ascii: ",")) }
+                let stored = try stream.store(
+                    record, at: moment, enforcesLimits: enforcesLimits, throttledShards: throttledShards)
+                switch stored {
+                case .stored(let shard, let number):
+                    out.append(contentsOf: #"{"SequenceNumber":"\#(number)","ShardId":"\#(shard)"}"#.utf8)
+                case .refused(let shard):
+                    refused += 1
+                    let error = stream.rateExceeded(shard)
+                    JSON.append(
+                        ["ErrorCode": .string(error.type), "ErrorMessage": .string(error.message)], to: &out)
+                }
+            }
+            out.append(contentsOf: #"],"FailedRecordCount":\#(refused)}"#.utf8)
+            return .encoded(out, throttledRecords: refused)
+        }
+    }
+
+    /// The shards that a call is about: for faults that name one.
+    func shards(touchedBy operation: String, input: AWSValue) -> Set<String> {
+        switch operation {
+        case "GetRecords":
+            let iterator = input["ShardIterator"]?.string.flatMap(ShardIterator.init)
+            return Set([iterator.map { KinesisShard.id(ofIndex: $0.shardIndex) }].compactMap { $0 })
+        case "PutRecord", "PutRecords":
+            let entries = operation == "PutRecord" ? [input] : input["Records"]?.list ?? []
+            let keys = entries.compactMap { try? NewRecord.hashKey(of: $0) }
+            let touched = try? withStream((try? streamName(input)) ?? "") { (stream, _) throws(ServiceError) in
+                Set(keys.compactMap { key in stream.route(key).map { stream.shards[$0].id } })
+            }
+            return touched ?? []
+        default:
+            return Set(
+                ["ShardId", "ShardToSplit", "ShardToMerge", "AdjacentShardToMerge"].compactMap { input[$0]?.string })
+        }
+    }
+}

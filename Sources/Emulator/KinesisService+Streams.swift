@@ -1,0 +1,116 @@
+import AWSWire
+import Machine
+
+/// Streams as a whole: creating, deleting, describing, listing, retention.
+extension KinesisService {
+    func createStream(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
+        let isOnDemand = input["StreamModeDetails"]?["StreamMode"]?.string == "ON_DEMAND"
+        let given = input["ShardCount"]?.int
+        if isOnDemand, given != nil {
+            throw .validation("ShardCount is not supported for streams in On-Demand mode.")
+        }
+        // An on-demand stream begins with four shards.
+        guard let count = isOnDemand ? 4 : given else {
+            throw .validation(
+                "1 validation error detected: Value null at 'shardCount' failed to satisfy constraint: "
+                    + "Member must not be null")
+        }
+        let room = shardRoom()
+        if count > room { throw .shardLimitExceeded(adding: count, room: room, configuration) }
+        let recordBytesMax = input["MaxRecordSizeInKiB"]?.int.map { $0 * 1024 }
+        try insert(
+            KinesisStream(
+                name: try streamName(input), shards: count, isOnDemand: isOnDemand,
+                recordBytesMax: recordBytesMax ?? configuration.recordBytesMax, configuration: configuration,
+                at: moment))
+        return .empty
+    }
+
+    func deleteStream(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
+        let delay = configuration.streamStatusDelay
+        try withStream(try streamName(input)) { (stream, moment) throws(ServiceError) in
+            if stream.status != .deleting { stream.startDeleting(until: moment.now + delay) }
+        }
+        return .empty
+    }
+
+    func describeLimits() -> ServiceAnswer {
+        .tree([
+            "ShardLimit": .int(Int64(configuration.shardsMax)),
+            "OpenShardCount": .int(Int64(configuration.shardsMax - shardRoom())),
+            "OnDemandStreamCount": .int(Int64(all(\.isOnDemand).count { $0 })), "OnDemandStreamCountLimit": 50,
+        ])
+    }
+
+    func describeStream(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
+        let limit = input["Limit"]?.int ?? 100
+        let start = input["ExclusiveStartShardId"]?.string
+        return try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
+            let following = stream.shards.drop { shard in start.map { shard.id <= $0 } ?? false }
+            var description = stream.summary
+            description["Shards"] = .list(following.prefix(limit).map(\.description))
+            description["HasMoreShards"] = .bool(following.count > limit)
+            return .tree(["StreamDescription": description])
+        }
+    }
+
+    func describeStreamSummary(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
+        try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
+            var summary = stream.summary
+            summary["OpenShardCount"] = .int(Int64(stream.openShards))
+            summary["ConsumerCount"] = 0
+            summary["MaxRecordSizeInKiB"] = .int(Int64(stream.recordBytesMax / 1024))
+            return .tree(["StreamDescriptionSummary": summary])
+        }
+    }
+
+    func listStreams(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
+        var start = input["ExclusiveStartStreamName"]?.string
+        if let token = input["NextToken"]?.string {
+            guard let page = PageToken(token), page.stream == nil else {
+                throw .invalidArgument("NextToken is invalid.")
+            }
+            start = page.after
+        }
+        let limit = input["Limit"]?.int ?? 100
+        let following = all { stream -> (name: String, summary: AWSValue) in
+            let summary = stream.summary
+            let kept = ["StreamName", "StreamARN", "StreamStatus", "StreamModeDetails", "StreamCreationTimestamp"]
+            var picked: AWSValue = [:]
+            for name in kept { picked[name] = summary[name] }
+            return (stream.name, picked)
+        }.drop { stream in start.map { stream.name <= $0 } ?? false }
+        let page = following.prefix(limit)
+        let hasMore = following.count > limit
+        let token = hasMore ? PageToken(stream: nil, after: page.last?.name ?? "", created: moment.wall).text : nil
+        return .tree(
+            .members([
+                "StreamNames": .list(page.map { .string($0.name) }), "HasMoreStreams": .bool(hasMore),
+                "NextToken": token.map { .string($0) }, "StreamSummaries": .list(page.map(\.summary)),
+            ]))
+    }
+
+    func changeRetention(_ input: AWSValue, isIncrease: Bool) throws(ServiceError) -> ServiceAnswer {
+        let hours = input["RetentionPeriodHours"]?.int ?? 0
+        try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
+            let requested = "etention period (\(hours) hours)"
+            if hours < 24 {
+                throw .invalidArgument(
+                    "Minimum allowed retention period is 24 hours. Requested r\(requested) is too short.")
+            }
+            if hours > 8760 {
+                throw .invalidArgument(
+                    "Maximum allowed retention period is 8760 hours. Requested r\(requested) is too long.")
+            }
+            let existing = stream.retention.wholeMilliseconds / 3_600_000
+            if isIncrease ? hours < existing : hours > existing {
+                throw .invalidArgument(
+                    "Requested r\(requested) for stream \(stream.name) can not be "
+                        + "\(isIncrease ? "shorter" : "longer") than existing retention period (\(existing) hours). "
+                        + "Use \(isIncrease ? "Decrease" : "Increase")RetentionPeriod API.")
+            }
+            stream.retention = .seconds(hours * 3600)
+        }
+        return .empty
+    }
+}

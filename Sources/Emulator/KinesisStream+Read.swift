@@ -1,0 +1,160 @@
+import AWSWire
+import DequeModule
+import Machine
+
+extension KinesisStream {
+    /// A GetRecords answer returns no more data than this.
+    static let readBytesMax = 10 << 20
+
+    /// The token of a new iterator.
+    func shardIterator(
+        shard id: String, type: String, number: String?, timestamp: UnixTime?, at moment: Moment
+    ) throws(ServiceError) -> String {
+        guard let position = position(ofID: id) else { throw missing(shard: id) }
+        let shard = shards[position]
+        let hasNumberType = type == "AT_SEQUENCE_NUMBER" || type == "AFTER_SEQUENCE_NUMBER"
+        if hasNumberType != (number != nil), type != "AT_TIMESTAMP" {
+            throw .invalidArgument(
+                "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or "
+                    + "(2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified \(type) and "
+                    + (number == nil ? "no StartingSequenceNumber." : "also a StartingSequenceNumber."))
+        }
+        let start: UInt64
+        switch type {
+        case "TRIM_HORIZON": start = 0
+        case "LATEST": start = shard.log.end
+        case "AT_TIMESTAMP":
+            guard let timestamp else {
+                throw .invalidArgument(
+                    "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request has "
+                        + "no timestamp parameter.")
+            }
+            guard timestamp <= moment.wall else {
+                throw .invalidArgument(
+                    "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
+                        + "timestampInMillis: \(timestamp.milliseconds), "
+                        + "currentTimestampInMillis: \(moment.wall.milliseconds)")
+            }
+            start = shard.log.ordinal(atOrAfter: timestamp)
+        default:
+            start = try find(number ?? "", in: shard, after: type == "AFTER_SEQUENCE_NUMBER")
+        }
+        return token(shard: shard, position: start, at: moment)
+    }
+
+    private func find(_ number: String, in shard: KinesisShard, after: Bool) throws(ServiceError) -> UInt64 {
+        let used =
+            "StartingSequenceNumber \(number) used in GetShardIterator on shard \(shard.id) in stream \(name) under "
+            + "account \(account) is invalid"
+        switch shard.find(number, after: after) {
+        case .position(let position): return position
+        case .end: return shard.log.end
+        case .otherShard(let id):
+            throw .invalidArgument(
+                "Invalid StartingSequenceNumber. It encodes \(id), while it was used in a call to a shard with "
+                    + shard.id)
+        case .otherStream: throw .invalidArgument("\(used) because it did not come from this stream.")
+        case .invalid: throw .invalidArgument("\(used).")
+        }
+    }
+
+    private func token(shard: KinesisShard, position: UInt64, at moment: Moment) -> String {
+        ShardIterator(
+            stream: name, streamCreated: created.milliseconds, shardIndex: shard.index, position: position,
+            created: moment.wall
+        ).token
+    }
+
+    func missing(shard id: String) -> ServiceError { .shardMissing(id, stream: name, account: account) }
+
+    /// The answer's body, encoded from the log without a tree in between.
+    mutating func getRecords(
+        _ iterator: ShardIterator, limit: Int, at moment: Moment, enforcesLimits: Bool
+    ) throws(ServiceError) -> [UInt8] {
+        guard iterator.streamCreated == created.milliseconds, let position = position(ofIndex: iterator.shardIndex)
+        else { throw missing(shard: KinesisShard.id(ofIndex: iterator.shardIndex)) }
+        if enforcesLimits, !shards[position].limits.admitsRead(at: moment.now) {
+            throw rateExceeded(shards[position].id)
+        }
+        shards[position].log.trim(before: trimHorizon(at: moment))
+        let shard = shards[position]
+        let start = min(max(iterator.position, shard.log.first), shard.log.end)
+        let (range, bytes) = shard.log.page(from: start, countMax: limit, bytesMax: Self.readBytesMax)
+        shards[position].limits.didRead(bytes: bytes, at: moment.now)
+        let isAtTip = range.upperBound == shard.log.end
+        var out: [UInt8] = []
+        out.reserveCapacity(bytes / 3 * 4 + range.count * 200 + 1024)
+        out.append(contentsOf: #"{"Records":["#.utf8)
+        shard.append(range, to: &out)
+        out.append(contentsOf: "]".utf8)
+        if shard.isOpen || !isAtTip {
+            let next = token(shard: shard, position: range.upperBound, at: moment)
+            out.append(contentsOf: #","NextShardIterator":"\#(next)""#.utf8)
+        } else {
+            out.append(contentsOf: #","ChildShards":"#.utf8)
+            let children = shard.children.compactMap { self.position(ofIndex: $0) }
+            JSON.append(.list(children.map { shards[$0].childDescription }), to: &out)
+        }
+        let behind = isAtTip ? 0 : max(1, moment.wall.milliseconds - shard.log.entry(range.upperBound - 1).arrival)
+        out.append(contentsOf: #","MillisBehindLatest":\#(behind)}"#.utf8)
+        return out
+    }
+
+    func rateExceeded(_ shard: String) -> ServiceError {
+        ServiceError(
+            "ProvisionedThroughputExceededException",
+            "Rate exceeded for shard \(shard) in stream \(name) under account \(account).")
+    }
+}
+
+extension KinesisShard {
+    /// Appends the records `range` as elements of a JSON list.
+    fileprivate func append(_ range: Range<UInt64>, to out: inout [UInt8]) {
+        guard !range.isEmpty else { return }
+        var ordinal = range.lowerBound
+        var chunkIndex = log.chunkIndex(of: ordinal)
+        while ordinal < range.upperBound {
+            let chunk = log.chunks[chunkIndex]
+            let end = min(range.upperBound, chunk.endOrdinal)
+            for entry in chunk.entries[Int(ordinal - chunk.firstOrdinal)..<Int(end - chunk.firstOrdinal)] {
+                if ordinal > range.lowerBound { out.append(UInt8(ascii: ",")) }
+                append(entry, ordinal, chunk.bytes, to: &out)
+                ordinal += 1
+            }
+            chunkIndex += 1
+        }
+    }
+
+    private func append(_ entry: ShardLog.Entry, _ ordinal: UInt64, _ bytes: [UInt8], to out: inout [UInt8]) {
+        out.append(contentsOf: #"{"SequenceNumber":""#.utf8)
+        out.append(contentsOf: number(ofRecord: ordinal, arrival: entry.arrival).description.utf8)
+        out.append(contentsOf: #"","ApproximateArrivalTimestamp":"#.utf8)
+        let milliseconds = entry.arrival % 1000
+        out.append(contentsOf: String(entry.arrival / 1000).utf8)
+        out.append(UInt8(ascii: "."))
+        for digit in [milliseconds / 100, milliseconds / 10 % 10, milliseconds % 10] {
+            out.append(48 + UInt8(truncatingIfNeeded: digit))
+        }
+        out.append(contentsOf: #","Data":""#.utf8)
+        let dataStart = Int(entry.offset)
+        let keyStart = dataStart + Int(entry.dataCount)
+        let keyEnd = keyStart + Int(entry.keyCount)
+        Base64.append(Bytes(bytes, dataStart..<keyStart), to: &out)
+        out.append(contentsOf: #"","PartitionKey":"#.utf8)
+        if entry.isKeyEscaped {
+            JSON.append(string: String(decoding: bytes[keyStart..<keyEnd], as: UTF8.self), to: &out)
+        } else {
+            out.append(UInt8(ascii: "\""))
+            out.append(contentsOf: bytes[keyStart..<keyEnd])
+            out.append(UInt8(ascii: "\""))
+        }
+        out.append(UInt8(ascii: "}"))
+    }
+}
+
+extension ServiceError {
+    static func shardMissing(_ shard: String, stream: String, account: String) -> ServiceError {
+        ServiceError(
+            "ResourceNotFoundException", "Shard \(shard) in stream \(stream) under account \(account) does not exist")
+    }
+}

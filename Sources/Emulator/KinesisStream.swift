@@ -1,0 +1,173 @@
+import AWSWire
+import Machine
+
+/// One stream: its shards and what becomes of them. Mutated in place under the stream's lock.
+struct KinesisStream: Sendable {
+    enum Status: String, Sendable {
+        case creating = "CREATING"
+        case active = "ACTIVE"
+        case updating = "UPDATING"
+        case deleting = "DELETING"
+        /// Gone; whoever finds it so removes it.
+        case deleted = "DELETED"
+    }
+
+    /// A reshard that was accepted and happens when UPDATING ends.
+    enum Reshard: Hashable, Sendable {
+        case split(shard: Int, at: UInt128)
+        case merge(shard: Int, adjacent: Int)
+        case scale(target: Int)
+    }
+
+    let name: String
+    let arn: String
+    let account: String
+    let created: UnixTime
+    let isOnDemand: Bool
+    var recordBytesMax: Int
+    var retention: Duration
+    private(set) var status: Status = .creating
+    private var statusUntil: Timestamp
+    private var reshard: Reshard?
+    private let initialShards: Int
+    /// In the order of their indexes, without the expired ones.
+    var shards: [KinesisShard] = []
+    var nextIndex = 0
+    /// Positions in `shards` of the open ones, in the order of their hash key ranges.
+    var routes: [Int] = []
+    /// When UpdateShardCount was accepted, within the last day.
+    var scalings: [UnixTime] = []
+    private var nextSweep: UnixTime
+
+    init(
+        name: String, shards: Int, isOnDemand: Bool, recordBytesMax: Int, configuration: EmulatorConfiguration,
+        at moment: Moment
+    ) {
+        self.name = name
+        arn = configuration.arn(ofStream: name)
+        account = configuration.accountID
+        created = moment.wall
+        self.isOnDemand = isOnDemand
+        self.recordBytesMax = recordBytesMax
+        retention = configuration.retention
+        initialShards = shards
+        statusUntil = moment.now + configuration.streamStatusDelay
+        nextSweep = moment.wall
+    }
+
+    /// Does what the service has done by itself since the last call: ends a status, reshards, expires.
+    mutating func settle(at moment: Moment) {
+        if status != .active, status != .deleted, moment.now >= statusUntil {
+            // It happened when the delay was over, not when somebody looked.
+            let time = moment.wall - (moment.now - statusUntil)
+            switch status {
+            case .creating:
+                for range in HashKeyRange.uniform(initialShards) { open(range, parents: [], at: created) }
+                rebuildRoutes()
+                status = .active
+            case .updating:
+                if let reshard { perform(reshard, at: time) }
+                reshard = nil
+                status = .active
+            case .deleting:
+                status = .deleted
+                shards = []
+                routes = []
+            case .active, .deleted: break
+            }
+        }
+        if moment.wall >= nextSweep { sweep(at: moment) }
+    }
+
+    mutating func startUpdating(_ reshard: Reshard, until: Timestamp) {
+        self.reshard = reshard
+        status = .updating
+        statusUntil = until
+    }
+
+    mutating func startDeleting(until: Timestamp) {
+        status = .deleting
+        statusUntil = until
+    }
+
+    /// The moment before which everything has expired.
+    func trimHorizon(at moment: Moment) -> UnixTime { moment.wall - retention }
+
+    private mutating func sweep(at moment: Moment) {
+        nextSweep = moment.wall + min(.seconds(60), .nanoseconds(retention.wholeNanoseconds / 10))
+        let horizon = trimHorizon(at: moment)
+        for position in shards.indices { shards[position].log.trim(before: horizon) }
+        let expired = shards.contains { $0.closedAt.map { $0 < horizon } ?? false }
+        guard expired else { return }
+        shards.removeAll { $0.closedAt.map { $0 < horizon } ?? false }
+        rebuildRoutes()
+    }
+
+    // MARK: Finding shards
+
+    func position(ofIndex index: Int) -> Int? {
+        var low = 0
+        var high = shards.count
+        while low < high {
+            let middle = (low + high) / 2
+            if shards[middle].index < index { low = middle + 1 } else { high = middle }
+        }
+        return low < shards.count && shards[low].index == index ? low : nil
+    }
+
+    func position(ofID id: String) -> Int? { KinesisShard.index(ofID: id).flatMap(position(ofIndex:)) }
+
+    /// The open shard whose range holds `hashKey`; open shards always cover the whole space once the stream is ACTIVE.
+    func route(_ hashKey: UInt128) -> Int? {
+        var low = 0
+        var high = routes.count
+        while low + 1 < high {
+            let middle = (low + high) / 2
+            if shards[routes[middle]].range.start <= hashKey { low = middle } else { high = middle }
+        }
+        return low < routes.count ? routes[low] : nil
+    }
+
+    var openShards: Int { routes.count }
+
+    // MARK: Errors that several operations share
+
+    var notFound: ServiceError { .streamNotFound(name, account: account) }
+
+    func shardNotFound(_ id: String) -> ServiceError {
+        ServiceError(
+            "ResourceNotFoundException", "Could not find shard \(id) in stream \(name) under account \(account).")
+    }
+
+    func checkActive() throws(ServiceError) {
+        guard status == .active else {
+            throw ServiceError(
+                "ResourceInUseException",
+                "Stream \(name) under account \(account) not ACTIVE, instead in state \(status.rawValue)")
+        }
+    }
+}
+
+extension ServiceError {
+    static func streamNotFound(_ name: String, account: String) -> ServiceError {
+        ServiceError("ResourceNotFoundException", "Stream \(name) under account \(account) not found.")
+    }
+
+    static func invalidArgument(_ message: String) -> ServiceError {
+        ServiceError("InvalidArgumentException", message)
+    }
+}
+
+extension HashKeyRange {
+    /// The whole space in `count` parts; the last one takes what the division leaves over.
+    static func uniform(_ count: Int) -> [HashKeyRange] {
+        guard count > 1 else { return [.whole] }
+        // 2^128 does not fit; (2^128 - 1) / n differs from it only where n divides 2^128.
+        let n = UInt128(count)
+        let step = UInt128.max / n + (UInt128.max % n == n - 1 ? 1 : 0)
+        return (0..<count).map { index in
+            let start = step * UInt128(index)
+            return HashKeyRange(start: start, end: index == count - 1 ? .max : start + (step - 1))
+        }
+    }
+}
