@@ -32,15 +32,19 @@ public struct Mailbox<Event: Sendable>: Sendable {
 /// The one shell: feeds events to the machine one at a time and performs its effects as child tasks.
 ///
 /// Effects of one event start in their order but run concurrently; a machine that needs an order waits for the answer.
-/// `perform` reports failures as events and returns `nil` where an effect has no answer. Returns the finished machine.
+/// `immediately` performs what needs no waiting (an event to publish, a caller to answer) on the spot, in order, and
+/// says so; everything else goes to `perform`, which reports failures as events and returns `nil` where an effect has no
+/// answer. Returns the finished machine.
 /// Cancelling the task is a crash: the children are cancelled, nothing more is sent, and `CancellationError` is thrown.
 public func drive<M: Machine>(
     _ machine: M, mailbox: Mailbox<M.Event>, time: TimeSource, starting: [M.Effect] = [],
+    immediately: @escaping @Sendable (M.Effect) -> Bool = { _ in false },
     perform: @escaping @Sendable (M.Effect) async -> M.Event?
 ) async throws -> M {
     try await withThrowingDiscardingTaskGroup { group in
         var machine = machine
         func start(_ effect: M.Effect) {
+            if immediately(effect) { return }
             group.addTask {
                 if let event = await perform(effect) { mailbox.post(event) }
             }

@@ -1,0 +1,288 @@
+import AWSWire
+import Leases
+import Machine
+
+/// When the table is read, checked, audited and cleaned.
+struct Upkeep: Sendable {
+    var nextWholeScan = Timestamp.zero
+    var nextSegmentScan = Timestamp.zero
+    /// The scan on its way, and whether it is one at KCL's cadence, after which a steal is allowed.
+    var scanning: (scan: WorkerMachine.Scan, isTakersRun: Bool, at: Timestamp)?
+    var readsPredecessor = false
+    var scanFailures = 0
+    /// Read units of the last whole scan.
+    var wholeScanUnits = 0.0
+    var provisionedReads: Int?
+    var nextExpiry = Timestamp.never
+    var nextModeCheck = Timestamp.zero
+    var nextAudit = Timestamp.zero
+    var nextCleanup = Timestamp.zero
+    var lastHoles: [HashKeyRange] = []
+    var holeSightings = 0
+    var syncWanted = false
+    var cleanupWanted = false
+    /// Keys that are not known to be shards of ours; a listing decides.
+    var unknownKeys: Set<String> = []
+    var checkedKeys: Set<String> = []
+    var isListing = false
+    var nextListing = Timestamp.zero
+
+    private let configuration: WorkerConfiguration
+
+    init(_ configuration: WorkerConfiguration) { self.configuration = configuration }
+
+    /// How often the table's mode is looked at again.
+    static let modeCheckInterval: Duration = .seconds(60)
+    /// ListShards is limited to 100 calls a second and stream for everybody; one worker asks at most this often.
+    static let listingPause: Duration = .seconds(5)
+
+    mutating func started(_ now: Timestamp) {
+        nextWholeScan = now + configuration.takeInterval
+        nextSegmentScan = now + configuration.segmentScanInterval
+        nextModeCheck = now + Self.modeCheckInterval
+        nextAudit = now + min(configuration.leasesRecoveryAuditorInterval, .seconds(60))
+        nextCleanup = now + configuration.completedLeaseCleanupInterval
+    }
+
+    /// The pause between segment scans. All workers together read the table once in it; of a provisioned table's
+    /// reads the fleet uses at most a fifth: a tenth for segments, a tenth for whole scans.
+    var segmentInterval: Duration {
+        guard let provisionedReads else { return configuration.segmentScanInterval }
+        return max(configuration.segmentScanInterval, .seconds(wholeScanUnits / (0.1 * Double(provisionedReads))))
+    }
+
+    func wholeInterval(workers: Int) -> Duration {
+        guard let provisionedReads else { return configuration.takeInterval }
+        let share = Double(workers) * wholeScanUnits / (0.1 * Double(provisionedReads))
+        return max(configuration.takeInterval, .seconds(share))
+    }
+
+    func nextDeadline(after now: Timestamp) -> Timestamp {
+        var candidates = [nextExpiry, nextModeCheck, nextAudit, nextCleanup]
+        if scanning == nil { candidates += [nextWholeScan, nextSegmentScan] }
+        if wantsListing { candidates.append(nextListing) }
+        return candidates.filter { $0 > now }.min() ?? .never
+    }
+
+    var wantsListing: Bool {
+        !isListing && (syncWanted || cleanupWanted || !unknownKeys.isSubset(of: checkedKeys))
+    }
+}
+
+extension WorkerMachine {
+    mutating func upkeepIfDue(_ now: Timestamp) -> [Effect] {
+        var effects: [Effect] = []
+        if let scan = scanIfDue(now) { effects.append(.scan(scan)) }
+        if now >= upkeep.nextExpiry {
+            upkeep.nextExpiry = .never
+            effects += takeLeases(maySteal: false, now)
+        }
+        if now >= upkeep.nextModeCheck {
+            upkeep.nextModeCheck = now + Upkeep.modeCheckInterval
+            upkeep.checkedKeys = []
+            effects.append(.checkMode)
+        }
+        if now >= upkeep.nextAudit {
+            upkeep.nextAudit = now + configuration.leasesRecoveryAuditorInterval
+            effects += audit(now)
+        }
+        if now >= upkeep.nextCleanup {
+            upkeep.nextCleanup = now + configuration.completedLeaseCleanupInterval
+            if configuration.cleanupLeasesUponShardCompletion,
+                rows.values.contains(where: { $0.lease?.isEnded == true })
+            {
+                upkeep.cleanupWanted = true
+            }
+        }
+        if upkeep.wantsListing, now >= upkeep.nextListing {
+            upkeep.isListing = true
+            upkeep.nextListing = now + Upkeep.listingPause
+            effects.append(.listShards)
+        }
+        return effects
+    }
+
+    private mutating func scanIfDue(_ now: Timestamp) -> Scan? {
+        guard upkeep.scanning == nil else { return nil }
+        let owners = liveOwners()
+        let isTakersRun = now >= upkeep.nextWholeScan
+        guard isTakersRun || now >= upkeep.nextSegmentScan else { return nil }
+        var scan = Scan(segment: 0, segments: 1)
+        if !isTakersRun, owners.count > 1, let rank = owners.firstIndex(of: configuration.workerID) {
+            // Its own segment and its predecessor's in turn, so that a worker that is gone leaves none unread.
+            let segment = upkeep.readsPredecessor ? (rank + owners.count - 1) % owners.count : rank
+            upkeep.readsPredecessor.toggle()
+            scan = Scan(segment: segment, segments: owners.count)
+        }
+        upkeep.scanning = (scan, isTakersRun, now)
+        return scan
+    }
+
+    mutating func scanned(_ scan: Scan, _ read: [LeaseRow], _ units: Double, _ now: Timestamp) -> [Effect] {
+        guard let scanning = upkeep.scanning, scanning.scan == scan else { return [] }
+        upkeep.scanning = nil
+        upkeep.scanFailures = 0
+        if scan.isWhole { upkeep.wholeScanUnits = units }
+        note(read, isWhole: scan.isWhole, now)
+        scheduleScans(after: scanning, now)
+        for case .lease(let lease) in read where lease.isEnded { parentEndedElsewhere(lease.shardID) }
+        var effects = takeLeases(maySteal: scanning.isTakersRun, now)
+        if scanning.isTakersRun { effects += failoverWarnings() }
+        upkeep.nextExpiry = nextExpiry(after: now)
+        return effects
+    }
+
+    private mutating func scheduleScans(
+        after scanning: (scan: Scan, isTakersRun: Bool, at: Timestamp), _ now: Timestamp
+    ) {
+        let interval = generator.jittered(upkeep.segmentInterval, by: 0.05)
+        upkeep.nextSegmentScan = max(now, scanning.at + interval)
+        if scanning.isTakersRun {
+            upkeep.nextWholeScan = scanning.at + upkeep.wholeInterval(workers: liveOwners().count)
+        }
+    }
+
+    /// A parent ended in another worker: children that wait for it here look again.
+    private mutating func parentEndedElsewhere(_ shardID: String) {
+        for key in tenures.keys where tenures[key]?.shard.lease.parentShardIDs.contains(shardID) == true {
+            tenures[key]?.shard.parentMayHaveEnded()
+        }
+    }
+
+    /// The next moment at which a lease that others hold expires, unless it is seen to move before.
+    private func nextExpiry(after now: Timestamp) -> Timestamp {
+        var next = Timestamp.never
+        for (key, row) in rows where tenures[key] == nil && row.lease?.leaseOwner != nil {
+            if let expiry = liveness.expiry(of: key, configured: configuration.failoverTime), expiry > now {
+                next = min(next, expiry)
+            }
+        }
+        return next
+    }
+
+    mutating func scanFailed(
+        _ scan: Scan, _ meaning: AWSError.Meaning, _ message: String, _ now: Timestamp
+    ) -> [Effect] {
+        guard let scanning = upkeep.scanning, scanning.scan == scan else { return [] }
+        upkeep.scanning = nil
+        upkeep.scanFailures += 1
+        let pause = generator.jittered(
+            min(upkeep.segmentInterval * (1 << min(upkeep.scanFailures, 4)), .seconds(10)), by: 0.2)
+        upkeep.nextSegmentScan = now + pause
+        if scanning.isTakersRun { upkeep.nextWholeScan = now + pause }
+        guard upkeep.scanFailures == 2 || upkeep.scanFailures % 20 == 0 else { return [] }
+        return [.emit(WorkerEvent(.throttled, at: .zero, message: message))]
+    }
+
+    // MARK: Shard sync, audit and cleanup (kcl.md §5)
+
+    mutating func shardsListed(_ listed: ShardTree?, _ now: Timestamp) -> [Effect] {
+        upkeep.isListing = false
+        isStreamGone = listed == nil
+        if let listed { tree = listed }
+        upkeep.checkedKeys.formUnion(upkeep.unknownKeys)
+        upkeep.unknownKeys = []
+        var effects: [Effect] = []
+        if upkeep.syncWanted, let listed {
+            upkeep.syncWanted = false
+            let result = shardSync(
+                listed, leases: rows.values.compactMap(\.lease).sorted { $0.leaseKey < $1.leaseKey },
+                at: configuration.initialPosition,
+                ignoreUnexpectedChildShards: configuration.ignoreUnexpectedChildShards)
+            // An open child of an open parent is an inconsistent listing; the next audit looks again.
+            if !result.leasesToCreate.isEmpty { effects.append(.create(result.leasesToCreate)) }
+            effects.append(
+                .emit(
+                    WorkerEvent(
+                        .shardSynced, at: .zero,
+                        message: "\(result.leasesToCreate.count) leases to create, \(result.unexpectedChildren.count) "
+                            + "shards listed inconsistently")))
+        }
+        if upkeep.cleanupWanted {
+            upkeep.cleanupWanted = false
+            effects += cleanUp(listed)
+        }
+        return effects + takeLeases(maySteal: false, now)
+    }
+
+    mutating func listFailed(_ now: Timestamp) -> [Effect] {
+        upkeep.isListing = false
+        return []
+    }
+
+    mutating func created(_ leases: [Lease], _ failure: String?, _ now: Timestamp) -> [Effect] {
+        note(leases.filter { rows[$0.leaseKey] == nil }.map { .lease($0) }, isWhole: false, now)
+        var effects: [Effect] = leases.map {
+            .emit(WorkerEvent(.leaseCreated, at: .zero, shardID: $0.shardID, checkpoint: $0.checkpoint))
+        }
+        if let failure {
+            upkeep.syncWanted = true
+            effects.append(.emit(WorkerEvent(.throttled, at: .zero, message: failure)))
+        }
+        return effects + takeLeases(maySteal: false, now)
+    }
+
+    /// The elected worker looks for hash ranges that no lease covers; seen often enough, the shards are synced.
+    private mutating func audit(_ now: Timestamp) -> [Effect] {
+        let leases = rows.values.compactMap(\.lease).filter { !$0.isEnded && isOurs($0) }
+        let leader = shardSyncLeader(owners: leases.compactMap(\.leaseOwner))
+        guard leader == nil || leader == configuration.workerID else {
+            upkeep.holeSightings = 0
+            return []
+        }
+        if !rows.values.contains(where: { $0.lease != nil }) {
+            upkeep.syncWanted = true
+            return []
+        }
+        var effects: [Effect] = []
+        var ranges: [HashKeyRange] = []
+        for lease in leases.sorted(by: { $0.leaseKey < $1.leaseKey }) {
+            guard let range = lease.hashKeyRange ?? tree[lease.leaseKey]?.hashKeyRange else { continue }
+            ranges.append(range)
+            if lease.hashKeyRange == nil { effects.append(.setHashKeyRange(key: lease.leaseKey, range)) }
+        }
+        let found = holes(in: ranges)
+        upkeep.holeSightings = found.isEmpty ? 0 : found == upkeep.lastHoles ? upkeep.holeSightings + 1 : 1
+        upkeep.lastHoles = found
+        if upkeep.holeSightings >= configuration.leasesRecoveryAuditorConfidenceThreshold {
+            upkeep.holeSightings = 0
+            upkeep.syncWanted = true
+        }
+        return effects
+    }
+
+    /// Ended leases whose children are on their way: of this worker, and, by the elected one, of nobody.
+    private func cleanUp(_ listed: ShardTree?) -> [Effect] {
+        let leases = rows.compactMapValues(\.lease)
+        let leader = shardSyncLeader(owners: leases.values.compactMap(\.leaseOwner))
+        let isLeader = leader == nil || leader == configuration.workerID
+        return leases.keys.sorted().compactMap { key in
+            guard let lease = leases[key], lease.isEnded, isOurs(lease) || isStreamGone else { return nil }
+            let isMine = tenures[key]?.shard.hasEnded == true
+            guard isMine || (isLeader && lease.leaseOwner == nil) || (isLeader && !isOwnedByLiving(lease)) else {
+                return nil
+            }
+            return mayDelete(lease, leases: leases, tree: listed) ? .delete(key: key) : nil
+        }
+    }
+
+    private func isOwnedByLiving(_ lease: Lease) -> Bool {
+        lease.leaseOwner.map { liveOwners().contains($0) } ?? false
+    }
+
+    mutating func deleted(_ key: String, _ result: WriteResult, _ now: Timestamp) -> [Effect] {
+        guard case .stored = result else { return [] }
+        rows[key] = nil
+        liveness.forget(key: key)
+        var effects: [Effect] = [.emit(WorkerEvent(.leaseDeleted, at: .zero, shardID: key))]
+        if var tenure = tenures[key] {
+            _ = tenure.held.abandon()
+            tenures[key] = tenure
+            if !tenure.held.isWriting {
+                tenures[key] = nil
+                effects.append(.forget(tenure: tenure.token))
+            }
+        }
+        return effects
+    }
+}
