@@ -76,6 +76,9 @@ package final class Network: Sendable {
 /// A call takes virtual time before and after it takes effect. It travels outside of the node: when the caller is
 /// cancelled (killed) or paused, what it sent still arrives.
 package struct FaultyTransport: Transport {
+    /// Carries the true time at which a request was sent, in nanoseconds.
+    static let sentHeader = "x-simulated-sent"
+
     private let inner: any Transport
     private let network: Network
     private let node: SimulatedNode
@@ -93,8 +96,11 @@ package struct FaultyTransport: Transport {
         let answer = Answer()
         let (inner, time) = (inner, network.carrier.simulator.time)
         let sent = time.now()
+        var request = request
+        request.headers.append(Header(Self.sentHeader, String(sent.nanoseconds)))
+        let parcel = request
         network.carrier.spawnDetached {
-            let result = await Self.travel(request, journey, operation, inner: inner, sent: sent, time: time)
+            let result = await Self.travel(parcel, journey, operation, inner: inner, sent: sent, time: time)
             answer.arrive(result)
         }
         return try await answer.wait().get()

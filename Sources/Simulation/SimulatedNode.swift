@@ -13,7 +13,8 @@ package final class SimulatedNode: TaskExecutor {
     let number: Int
 
     private struct State {
-        var isPaused = false
+        var pausedAt: Timestamp?
+        var pausedTotal: Duration = .zero
         var tasks: [Task<Void, Never>] = []
     }
 
@@ -31,14 +32,23 @@ package final class SimulatedNode: TaskExecutor {
         simulator.enqueue(UnownedJob(job), on: self)
     }
 
-    package var isPaused: Bool { state.withLock { $0.isPaused } }
+    package var isPaused: Bool { state.withLock { $0.pausedAt != nil } }
+    /// How long the node has stood still in all.
+    var pausedTotal: Duration {
+        state.withLock { state in state.pausedTotal + (state.pausedAt.map { simulator.now - $0 } ?? .zero) }
+    }
 
-    package func pause() { setPaused(true) }
-    package func resume() { setPaused(false) }
+    package func pause() {
+        state.withLock { $0.pausedAt = $0.pausedAt ?? simulator.now }
+        simulator.setPaused(true, node: number)
+    }
 
-    private func setPaused(_ isPaused: Bool) {
-        state.withLock { $0.isPaused = isPaused }
-        simulator.setPaused(isPaused, node: number)
+    package func resume() {
+        state.withLock { state in
+            if let pausedAt = state.pausedAt { state.pausedTotal += simulator.now - pausedAt }
+            state.pausedAt = nil
+        }
+        simulator.setPaused(false, node: number)
     }
 
     /// Starts a task of this node.

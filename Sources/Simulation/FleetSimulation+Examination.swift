@@ -1,0 +1,112 @@
+import AWSWire
+import KinesisConsumer
+import Leases
+import Machine
+import Synchronization
+
+/// Faults are over: the fleet has to come to rest, stay there, and fail over in time.
+extension FleetSimulation {
+    func examine() async {
+        guard await comesToRest() else { return }
+        await staysAtRest()
+        await releaseAtRest()
+        await killAtRest()
+        guard await comesToRest() else { return }
+        await shutDownAtRest()
+        guard await comesToRest() else { return }
+        // What was put last has to arrive.
+        try? await sleep(.seconds(8))
+    }
+
+    private func comesToRest() async -> Bool {
+        let limit = world.simulator.now + scenario.failoverTime * world.options.restWithin
+        var reason: (Invariant, String)?
+        while world.simulator.now < limit {
+            try? await sleep(.milliseconds(500))
+            reason = world.referee.whyNotAtRest(alive.map(\.incarnation))
+            if reason == nil {
+                world.referee.state.withLock { $0.isCalm = true }
+                world.referee.note("at rest")
+                return true
+            }
+        }
+        if let (invariant, message) = reason {
+            world.referee.report(
+                invariant, "no rest within \(scenario.failoverTime * world.options.restWithin): \(message)")
+        }
+        return false
+    }
+
+    /// For some takers' runs of every worker nothing changes hands, and the table is read sparingly.
+    private func staysAtRest() async {
+        let before = world.referee.state.withLock { ($0.ownershipChanges, $0.scannedRows) }
+        let window = scenario.failoverTime * 7
+        try? await sleep(window)
+        let after = world.referee.state.withLock { ($0.ownershipChanges, $0.scannedRows) }
+        let reads = (after.1 - before.1) / window.inSeconds
+        world.referee.state.withLock { $0.report.tableReadsPerSecond = (reads * 100).rounded() / 100 }
+        if after.0 != before.0 {
+            world.referee.report(.quietAtRest, "\(after.0 - before.0) leases changed hands in \(window.inSeconds) s")
+        }
+        let most = Referee.tableReadsPerSecondMax(workers: alive.count, failoverTime: scenario.failoverTime)
+        if reads > most {
+            world.referee.report(.readBudget, "the table is read \(reads) times a second; \(most) are allowed")
+        }
+    }
+
+    private func releaseAtRest() async {
+        guard let (worker, leases) = busiest() else { return }
+        incident("release \(leases[0]) by \(worker.incarnation.workerID) at rest")
+        worker.worker.release(leases[0])
+        try? await sleep(.seconds(5))
+    }
+
+    private func killAtRest() async {
+        guard let (worker, leases) = busiest() else { return }
+        incident("kill \(worker.incarnation.workerID) at rest")
+        let start = world.simulator.now
+        worker.kill()
+        let allowed = scenario.failoverTime * 1.2 + .seconds(2)
+        let slowest = await untilRunning(leases, since: start, limit: allowed + scenario.failoverTime)
+        world.referee.state.withLock { $0.report.slowestFailover = slowest }
+        if slowest > allowed {
+            world.referee.report(
+                .failoverTime,
+                "the leases of \(worker.incarnation.workerID) ran elsewhere after \(slowest.inSeconds) s, "
+                    + "\(allowed.inSeconds) s are allowed")
+        }
+    }
+
+    private func shutDownAtRest() async {
+        let releasing = alive.filter { $0.worker.configuration.releaseLeasesOnShutdown }
+        guard let worker = random({ releasing.randomElement(using: &$0) }) else { return }
+        let leases = world.referee.leases(of: worker.incarnation)
+        incident("shut down \(worker.incarnation.workerID) at rest")
+        let start = world.simulator.now
+        worker.shutDown()
+        let limit = scenario.failoverTime * 2 + .seconds(5)
+        let slowest = await untilRunning(leases, since: start, limit: limit)
+        if slowest >= limit {
+            world.referee.report(.releaseTime, "the leases that \(worker.incarnation.workerID) released are not taken")
+        }
+    }
+
+    private func busiest() -> (SimulatedWorker, [String])? {
+        let held = alive.map { ($0, world.referee.leases(of: $0.incarnation)) }
+        return held.max { $0.1.count < $1.1.count }.flatMap { $0.1.isEmpty ? nil : $0 }
+    }
+
+    /// How long it takes until each of `leases` was initialized anew.
+    private func untilRunning(_ leases: [String], since start: Timestamp, limit: Duration) async -> Duration {
+        var slowest: Duration = .zero
+        for lease in leases {
+            var running: Timestamp?
+            while running == nil, world.simulator.now < start + limit {
+                running = world.referee.initialized(lease, since: start)
+                if running == nil { try? await sleep(.milliseconds(20)) }
+            }
+            slowest = max(slowest, running.map { $0 - start } ?? limit)
+        }
+        return slowest
+    }
+}

@@ -1,0 +1,226 @@
+import AWSWire
+import Emulator
+import KinesisConsumer
+import Leases
+import Machine
+import Synchronization
+
+/// Runs one seed: a fleet on an emulated stream goes through a scenario, comes to rest, and is examined.
+///
+/// The result depends on nothing but the arguments; the same seed always gives the same report, trace hash included.
+///
+/// - Parameter record: gets the run's events, one JSON object a line, in order, when it is over.
+package func simulate(
+    seed: UInt64, options: SimulationOptions = SimulationOptions(), record: ((String) -> Void)? = nil
+) -> SimulationReport {
+    let lines = Mutex<[String]>([])
+    var listener: (@Sendable (String) -> Void)?
+    if record != nil {
+        listener = { line in lines.withLock { $0.append(line) } }
+    }
+    let report = FleetSimulation(seed: seed, options: options, listener: listener).run()
+    if let record {
+        for line in lines.withLock({ $0 }) { record(line) }
+    }
+    return report
+}
+
+final class FleetSimulation: Sendable {
+    struct State {
+        var workers: [SimulatedWorker] = []
+        var generator: SeededGenerator
+        var isDone = false
+    }
+
+    let world: World
+    let scenario: Scenario
+    let state: Mutex<State>
+
+    init(seed: UInt64, options: SimulationOptions, listener: (@Sendable (String) -> Void)?) {
+        var generator = SeededGenerator(seed: seed)
+        let scenario = Scenario(options: options, generator: &generator)
+        let simulator = Simulator(seed: generator.next())
+        let earth = SimulatedNode("earth", number: 0, simulator: simulator)
+        var configuration = EmulatorConfiguration()
+        if scenario.staleReads {
+            configuration.dynamoDB.staleReads = DynamoDBSettings.StaleReads(probability: 0.1, ageMax: .seconds(1))
+        }
+        let trace = Trace()
+        let sequence = Mutex(0)
+        self.scenario = scenario
+        world = World(
+            seed: generator.next(), options: options, failoverTime: scenario.failoverTime, simulator: simulator,
+            earth: earth, network: Network(faults: scenario.faults, seed: generator.next(), carrier: earth),
+            emulator: Emulator(configuration: configuration, time: simulator.time, seed: generator.next()),
+            referee: Referee(
+                seed: seed, failoverTime: scenario.failoverTime, trace: trace, clock: { simulator.now }),
+            record: { event in
+                guard let listener else { return }
+                let number = sequence.withLock { number in
+                    number += 1
+                    return number
+                }
+                listener(event.json(seq: number))
+            })
+        state = Mutex(State(generator: generator))
+    }
+
+    func run() -> SimulationReport {
+        world.earth.spawn { await self.direct() }
+        let ending = world.simulator.run(until: .zero + .seconds(60 * world.options.minutesMax))
+        if ending != .idle || !state.withLock({ $0.isDone }) {
+            world.referee.report(.simulationHolds, "the run did not come to its end")
+        }
+        if world.simulator.escapes > 0 {
+            world.referee.report(.simulationHolds, "\(world.simulator.escapes) jobs ran outside of the simulator")
+        }
+        var report = world.referee.state.withLock { $0.report }
+        report.virtualDuration = world.simulator.now - .zero
+        report.jobs = world.simulator.jobsRun
+        world.referee.note("end after \(report.jobs) jobs")
+        report.traceHash = world.referee.trace.hash
+        // What is left over is cancelled, so that nothing of this run outlives it.
+        for worker in state.withLock({ $0.workers }) { worker.node.kill() }
+        world.earth.kill()
+        world.simulator.run(jobsMax: 1_000_000)
+        return report
+    }
+
+    var alive: [SimulatedWorker] { state.withLock { $0.workers.filter(\.isAlive) } }
+
+    func random<T>(_ body: (inout SeededGenerator) -> T) -> T { state.withLock { body(&$0.generator) } }
+
+    func incident(_ text: String) {
+        world.referee.state.withLock {
+            $0.report.incidents.append("\((world.simulator.now - .zero).inSeconds) \(text)")
+        }
+        world.referee.note("INCIDENT \(text)")
+        world.record(
+            WorkerEvent(.operatorAction, at: world.simulator.time.wallClock(), message: "simulation: \(text)"))
+    }
+
+    // MARK: Workers
+
+    /// Starts a worker; `id` is that of an earlier one where it restarts.
+    @discardableResult
+    func startWorker(id: String? = nil) -> SimulatedWorker {
+        let worker = state.withLock { state in
+            let number = state.workers.count + 1
+            let workerID = id ?? "worker-\(number)"
+            var generator = state.generator.split()
+            let node = SimulatedNode(
+                "\(workerID)#\(number)", number: number, clock: Self.clock(number, &generator),
+                simulator: world.simulator)
+            let policies = CheckpointPolicy.allCases
+            let worker = SimulatedWorker(
+                incarnation: Referee.Incarnation(number: number, workerID: workerID), node: node, world: world,
+                configuration: configuration(workerID, &generator),
+                policy: policies.randomElement(using: &generator) ?? .everyBatch, generator: generator)
+            state.workers.append(worker)
+            return worker
+        }
+        incident("start \(worker.incarnation.workerID)#\(worker.incarnation.number)")
+        worker.start()
+        return worker
+    }
+
+    private static func clock(_ number: Int, _ generator: inout SeededGenerator) -> NodeClock {
+        NodeClock(
+            origin: Timestamp(nanoseconds: Int64(number) * 86_400_000_000_000),
+            driftPPM: Int64.random(in: -200...200, using: &generator),
+            wallOffset: generator.chance(0.1)
+                ? .seconds(600) : .milliseconds(Int.random(in: -3000...3000, using: &generator)))
+    }
+
+    private func configuration(_ workerID: String, _ generator: inout SeededGenerator) -> WorkerConfiguration {
+        var configuration = WorkerConfiguration(
+            applicationName: World.applicationName, streamName: World.streamName, workerID: workerID,
+            generator: &generator)
+        configuration.initialPosition = .trimHorizon
+        configuration.failoverTime = scenario.failoverTime
+        configuration.onProcessorFailure = generator.chance(0.5) ? .retry : .skip
+        configuration.releaseLeasesOnShutdown = generator.chance(0.7)
+        configuration.parentShardPollInterval = .seconds(2)
+        configuration.completedLeaseCleanupInterval = .seconds(20)
+        configuration.leasesRecoveryAuditorInterval = .seconds(15)
+        configuration.shutdownGrace = .seconds(5)
+        return configuration
+    }
+
+    // MARK: The course of things
+
+    private func direct() async {
+        do {
+            try await createStream()
+            let producer = Producer(world: world, generator: random { $0.split() })
+            world.earth.spawn { await producer.run() }
+            for _ in 0..<world.options.workers {
+                startWorker()
+                try await sleep(.milliseconds(random { Int.random(in: 0...1500, using: &$0) }))
+            }
+            await turmoil()
+            calmDown()
+            await examine()
+            producer.stop()
+            await finish()
+        } catch {
+            world.referee.report(.simulationHolds, "the director failed: \(error)")
+        }
+        state.withLock { $0.isDone = true }
+    }
+
+    func sleep(_ duration: Duration) async throws { try await world.simulator.time.sleep(for: duration) }
+
+    private func createStream() async throws {
+        let kinesis = world.trueKinesis
+        try await kinesis.createStream(World.streamName, shards: world.options.shards)
+        for _ in 0..<100 where try await kinesis.describeStreamSummary(World.streamName).status != "ACTIVE" {
+            try await sleep(.milliseconds(100))
+        }
+    }
+
+    private func turmoil() async {
+        let start = world.simulator.now
+        await withDiscardingTaskGroup { group in
+            for (at, incident) in scenario.incidents {
+                group.addTask {
+                    do {
+                        try await self.world.simulator.time.sleep(start + at)
+                        try await self.perform(incident)
+                    } catch {
+                        // A split or merge that the stream refuses now is none.
+                        self.world.referee.note("refused: \(error)")
+                    }
+                }
+            }
+            group.addTask { try? await self.sleep(self.world.options.turmoil) }
+        }
+    }
+
+    private func calmDown() {
+        incident("calm")
+        world.network.setFaults(.none)
+        world.network.repairAll()
+        for worker in alive where worker.node.isPaused { worker.node.resume() }
+        while alive.count < world.options.workers { startWorker() }
+    }
+
+    /// Everybody is shut down; each processor hears how its tenure ended.
+    private func finish() async {
+        incident("finish")
+        for worker in alive { worker.shutDown() }
+        let limit = world.simulator.now + .seconds(60) + scenario.failoverTime
+        while world.simulator.now < limit, state.withLock({ $0.workers.contains { $0.isWaitedFor } }) {
+            try? await sleep(.milliseconds(500))
+        }
+        for worker in state.withLock({ $0.workers }) where worker.isWaitedFor {
+            world.referee.report(.workerRuns, "\(worker.incarnation.workerID) does not end when it is shut down")
+        }
+        world.referee.checkEnd()
+    }
+}
+
+extension SimulatedWorker {
+    /// Asked to end, and has not.
+    var isWaitedFor: Bool { !hasEnded && !isKilled }
+}

@@ -1,0 +1,112 @@
+import KinesisConsumer
+import Leases
+import Machine
+import Synchronization
+
+/// The lease table: every write is checked at the moment at which it takes effect.
+extension Referee {
+    /// A write of `worker` took effect.
+    ///
+    /// - Parameters:
+    ///   - before: the row as it was; `nil` where there was none.
+    ///   - after: the row as it is; `nil` where it was deleted.
+    ///   - children: of the shard, where the write ends it.
+    func wrote(
+        _ key: String, before: Lease?, after: Lease?, by worker: Incarnation, sentAt: Timestamp, children: [String]
+    ) {
+        note(
+            "\(worker.workerID)#\(worker.number) wrote \(key) \(after?.leaseOwner ?? "-") "
+                + "\(after.map { String($0.leaseCounter) } ?? "deleted") \(after?.checkpoint.description ?? "")")
+        state.withLock { state in
+            state.leases[key] = after
+            guard let after else {
+                deleted(key, before, &state)
+                return
+            }
+            guard let before else {
+                if !state.everExisted.insert(key).inserted {
+                    report(.deletedOnlyAtShardEnd, "\(key) was deleted and is created again", &state)
+                }
+                return
+            }
+            if after.leaseCounter < before.leaseCounter {
+                report(
+                    .counterNeverFalls,
+                    "\(worker.workerID) set \(key) from \(before.leaseCounter) to \(after.leaseCounter)", &state)
+            }
+            checkCheckpoint(key, before, after, worker, children, &state)
+            changeOwner(key, before, after, worker, &state)
+            if after.leaseOwner == worker.workerID, after.leaseCounter != before.leaseCounter {
+                state.confirmed[key, default: [:]][worker] = sentAt
+            }
+        }
+    }
+
+    private func deleted(_ key: String, _ before: Lease?, _ state: inout State) {
+        state.report.leasesDeleted += 1
+        if let before, !before.isEnded {
+            report(.deletedOnlyAtShardEnd, "\(key) was deleted at \(before.checkpoint)", &state)
+        }
+    }
+
+    private func checkCheckpoint(
+        _ key: String, _ before: Lease, _ after: Lease, _ worker: Incarnation, _ children: [String],
+        _ state: inout State
+    ) {
+        guard after.checkpoint != before.checkpoint else { return }
+        state.report.checkpoints += 1
+        if after.checkpoint < before.checkpoint {
+            report(.checkpointNeverFalls, "\(key) went from \(before.checkpoint) to \(after.checkpoint)", &state)
+        }
+        if before.leaseOwner != worker.workerID || state.holders[key] != worker {
+            report(
+                .zombieNeverCheckpoints,
+                "\(worker.workerID) checkpointed \(key), which \(before.leaseOwner ?? "nobody") holds", &state)
+        }
+        if var history = state.shards[key] {
+            let count = history.count(through: after.checkpoint)
+            if let index = history.deliveries[min(history.checked, count)..<count].firstIndex(where: { $0 <= 0 }) {
+                report(
+                    .nothingBelowCheckpointSkipped,
+                    "\(key) is checkpointed at \(after.checkpoint), but \(history.name(index)) was not delivered",
+                    &state)
+            }
+            history.checked = max(history.checked, count)
+            state.shards[key] = history
+        }
+        if after.isEnded {
+            for child in children where !state.everExisted.contains(child) {
+                report(.childrenBeforeShardEnd, "\(key) ended before its child \(child) has a lease", &state)
+            }
+        }
+    }
+
+    private func changeOwner(
+        _ key: String, _ before: Lease, _ after: Lease, _ worker: Incarnation, _ state: inout State
+    ) {
+        let isTake = after.leaseOwner == worker.workerID && state.holders[key] != worker
+        guard before.leaseOwner != after.leaseOwner || isTake else { return }
+        state.ownershipChanges += 1
+        if after.leaseOwner == nil {
+            state.confirmed[key] = nil
+            state.holders[key] = nil
+            state.releasedAt[key] = now
+            return
+        }
+        state.unfencedTakes[key] = nil
+        if let from = state.holders[key], from != worker, !state.dead.contains(from),
+            let confirmed = state.confirmed[key]?[from], now < confirmed + failoverTime - tolerance,
+            before.leaseOwner == from.workerID
+        {
+            state.unfencedTakes[key] = (worker, from)
+        }
+        state.holders[key] = worker
+        state.confirmed[key]?[worker] = nil
+    }
+
+    func scanned(rows: Int) {
+        state.withLock { state in
+            state.scannedRows += Double(rows) / Double(max(1, state.leases.count))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import AWSWire
+import Leases
+import Machine
+import Synchronization
+
+/// Ways to break the engine from outside, to prove that the invariants notice. The product has no hooks for this:
+/// requests and answers are rewritten, or clocks lie.
+package enum Sabotage: String, Hashable, Sendable, CaseIterable {
+    /// Checkpoints are written without their condition.
+    case unconditionalCheckpoint
+    /// Child leases are created at LATEST instead of TRIM_HORIZON.
+    case childAtLatest
+    /// The second parent of a merge always reads as SHARD_END.
+    case oneParentChecked
+    /// The clock stands still while the machine is suspended, as CLOCK_MONOTONIC does.
+    case noSelfFencing
+    /// Expiry is judged by a wall clock, which is stepped.
+    case expiryByWallClock
+    /// Child leases are not created although the answer says so.
+    case childrenNotCreated
+    /// A checkpoint inside an aggregate is stored as one at its end.
+    case subSequenceRoundedUp
+    /// A take does not require the counter that was read.
+    case unconditionalTake
+}
+
+/// Rewrites what passes, as the sabotage says.
+struct SabotagedTransport: Transport {
+    let inner: any Transport
+    let sabotage: Sabotage
+    let workerID: String
+
+    func send(_ request: Request) async throws(TransportError) -> Response {
+        guard request.isForDynamoDB, var input = try? JSON.decode(Bytes(request.body)) else {
+            return try await inner.send(request)
+        }
+        var request = request
+        let update = input["UpdateExpression"]?.string ?? ""
+        let isCheckpoint = update.contains("checkpoint = :checkpoint")
+        switch (sabotage, request.operation) {
+        case (.unconditionalCheckpoint, "UpdateItem") where isCheckpoint,
+            (.unconditionalTake, "UpdateItem") where update.contains("leaseOwner = :owner"):
+            input["ConditionExpression"] = nil
+            input["ReturnValuesOnConditionCheckFailure"] = nil
+            input["ExpressionAttributeValues"]?[":counter"] = nil
+        case (.subSequenceRoundedUp, "UpdateItem") where isCheckpoint:
+            if input["ExpressionAttributeValues"]?[":checkpoint"]?["S"]?.string?.first?.isNumber == true {
+                input["ExpressionAttributeValues"]?[":sub"] = ["N": "1000"]
+            }
+        case (.childAtLatest, "PutItem") where input["Item"]?["parentShardId"] != nil:
+            input["Item"]?["checkpoint"] = ["S": "LATEST"]
+        case (.childrenNotCreated, "PutItem") where input["Item"]?["parentShardId"] != nil:
+            return Response(status: 200, body: Bytes("{}"))
+        case (.oneParentChecked, "GetItem"):
+            return try await answerAsEnded(request, input)
+        default: return try await inner.send(request)
+        }
+        request.body = JSON.encode(input)
+        return try await inner.send(request)
+    }
+
+    /// Somebody else's lease reads as SHARD_END if its shard is an adjacent parent; those have odd numbers here as often
+    /// as even ones, so half of the parents do.
+    private func answerAsEnded(
+        _ request: Request, _ input: AWSValue
+    ) async throws(TransportError) -> Response {
+        var response = try await inner.send(request)
+        let key = input["Key"]?["leaseKey"]?["S"]?.string ?? ""
+        guard response.status == 200, key.last.flatMap({ Int(String($0)) }).map({ $0 % 2 == 1 }) == true,
+            var body = try? JSON.decode(response.body), body["Item"] != nil,
+            body["Item"]?["leaseOwner"]?["S"]?.string != workerID
+        else { return response }
+        body["Item"]?["checkpoint"] = ["S": "SHARD_END"]
+        response.body = Bytes(JSON.encode(body))
+        return response
+    }
+}
+
+extension SimulatedNode {
+    /// The clock that the node's worker is given: its own, or one that lies.
+    func time(under sabotage: Sabotage?) -> TimeSource {
+        switch sabotage {
+        case .noSelfFencing: lyingTime { self.pausedTotal * -1 }
+        case .expiryByWallClock:
+            // Stepped ahead by 20 s every 40 s: at a different second on each node.
+            lyingTime { .seconds(((self.simulator.now - .zero).inSeconds + Double(self.number * 7)) / 40).steps * 20 }
+        default: time
+        }
+    }
+
+    private func lyingTime(_ lie: @escaping @Sendable () -> Duration) -> TimeSource {
+        let truth = time
+        let simulator = simulator
+        let now: @Sendable () -> Timestamp = { truth.now() + lie() }
+        return TimeSource(
+            now: now, wallClock: truth.wallClock,
+            sleep: { until in
+                repeat { try await simulator.sleep(until: simulator.now + (until - now())) } while now() < until
+            })
+    }
+}
+
+extension Duration {
+    /// Whole seconds.
+    fileprivate var steps: Duration { .seconds(components.seconds) }
+}

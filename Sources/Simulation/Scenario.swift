@@ -1,0 +1,72 @@
+import Machine
+
+/// What happens to a fleet while it works, drawn from the seed.
+struct Scenario: Sendable {
+    enum Restart: Hashable, Sendable {
+        case never
+        case sameID(after: Duration)
+        case newID(after: Duration)
+    }
+
+    enum Incident: Hashable, Sendable {
+        case kill(Restart)
+        case shutDown(Restart)
+        case pause(Duration)
+        case partition(Partition, Duration)
+        case storm(NetworkFaults, Duration)
+        case split
+        case merge
+        /// An operator gives one lease of a worker up.
+        case release
+        case join
+    }
+
+    var failoverTime: Duration
+    /// Of the lease table, for eventually consistent reads.
+    var staleReads: Bool
+    var faults: NetworkFaults
+    var incidents: [(at: Duration, incident: Incident)] = []
+
+    init(options: SimulationOptions, generator: inout SeededGenerator) {
+        failoverTime = .seconds([3, 5, 5, 10].randomElement(using: &generator) ?? 5)
+        staleReads = generator.chance(0.4)
+        faults = .everything([0, 0.003, 0.01, 0.02].randomElement(using: &generator) ?? 0)
+        // Each run has each of these; the rest is luck.
+        var kinds = [0, 0, 1, 2, 4, 4, 5, 5]
+        for _ in 0..<Int.random(in: 3...8, using: &generator) { kinds.append(Int.random(in: 0...8, using: &generator)) }
+        // The first seconds belong to the start, the last ones to what the last incident sets in motion.
+        let latest = Int64(options.turmoil.inSeconds * 850)
+        for kind in kinds {
+            let at = Duration.milliseconds(Int64.random(in: 1000...max(2000, latest), using: &generator))
+            incidents.append((at, incident(kind, &generator)))
+        }
+        incidents.sort { $0.at < $1.at }
+    }
+
+    private func incident(_ kind: Int, _ generator: inout SeededGenerator) -> Incident {
+        func span(_ range: ClosedRange<Double>) -> Duration {
+            .milliseconds(Int64(Double.random(in: range, using: &generator) * failoverTime.inSeconds * 1000))
+        }
+        func restart() -> Restart {
+            switch Int.random(in: 0...3, using: &generator) {
+            case 0: .never
+            case 1: .newID(after: span(0.1...2))
+            default: .sameID(after: span(0.1...3))
+            }
+        }
+        switch kind {
+        case 0: return .kill(restart())
+        // Shorter than the lease now and then, mostly longer.
+        case 1: return .pause(span(0.3...3))
+        case 2:
+            let partitions: [Partition] = [.refused, .silent, .oneWay]
+            return .partition(partitions.randomElement(using: &generator) ?? .silent, span(0.3...3))
+        case 3: return .storm(.everything(Double.random(in: 0.05...0.3, using: &generator)), span(0.5...3))
+        case 4: return .split
+        case 5: return .merge
+        case 6: return .release
+        case 7: return .join
+        default: return .shutDown(restart())
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import AWSWire
+import Emulator
+import Leases
+import Machine
+import Synchronization
+
+/// The services as one node reaches them. Each request takes effect in one step, and the referee sees every write to
+/// the lease table in that very step.
+struct ServiceTap: Transport {
+    let emulator: Emulator
+    let referee: Referee
+    let worker: Referee.Incarnation
+    let streamName: String
+    let tableName: String
+
+    func send(_ request: Request) async throws(TransportError) -> Response {
+        guard request.isForDynamoDB else { return try await perform(request) }
+        switch request.operation {
+        case "PutItem", "UpdateItem", "DeleteItem": return try await write(request)
+        case "Scan":
+            let response = try await perform(request)
+            if response.status == 200, let body = try? JSON.decode(response.body) {
+                referee.scanned(rows: body["ScannedCount"]?.int ?? body["Count"]?.int ?? 0)
+            }
+            return response
+        default: return try await perform(request)
+        }
+    }
+
+    private func perform(_ request: Request) async throws(TransportError) -> Response {
+        do { return try await emulator.handle(request, requiresSignature: false) } catch {
+            throw TransportError(.closed, "the connection was closed", requestWasSent: true)
+        }
+    }
+
+    private func write(_ request: Request) async throws(TransportError) -> Response {
+        guard let input = try? JSON.decode(Bytes(request.body)),
+            let key = (input["Key"] ?? input["Item"])?["leaseKey"]?["S"]?.string
+        else { return try await perform(request) }
+        let before = referee.state.withLock { $0.leases[key] }
+        let response = try await perform(request)
+        guard response.status == 200 else { return response }
+        let after = try await row(key)
+        let sentAt = Timestamp(nanoseconds: request.headers[FaultyTransport.sentHeader].flatMap { Int64($0) } ?? 0)
+        var children: [String] = []
+        if after?.isEnded == true, before?.isEnded == false { children = try await childShards(of: key) }
+        referee.wrote(key, before: before, after: after, by: worker, sentAt: sentAt, children: children)
+        return response
+    }
+
+    private func row(_ key: String) async throws(TransportError) -> Lease? {
+        let answer = try await ask(
+            "DynamoDB_20120810.GetItem",
+            ["TableName": .string(tableName), "Key": LeaseTable.key(key).wire, "ConsistentRead": true])
+        return answer["Item"].flatMap { Item(wire: $0) }.flatMap { LeaseTable.row($0).lease }
+    }
+
+    private func childShards(of shard: String) async throws(TransportError) -> [String] {
+        let answer = try await ask("Kinesis_20131202.ListShards", ["StreamName": .string(streamName)])
+        return (answer["Shards"]?.list ?? []).compactMap { entry in
+            let parents = [entry["ParentShardId"]?.string, entry["AdjacentParentShardId"]?.string]
+            return parents.contains(shard) ? entry["ShardId"]?.string : nil
+        }
+    }
+
+    private func ask(_ target: String, _ input: AWSValue) async throws(TransportError) -> AWSValue {
+        let response = try await perform(
+            Request(
+                url: Endpoint(scheme: "http", host: "simulated"), headers: [Header("X-Amz-Target", target)],
+                body: JSON.encode(input)))
+        return (try? JSON.decode(response.body)) ?? .null
+    }
+}
