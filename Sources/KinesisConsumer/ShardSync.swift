@@ -139,11 +139,12 @@ private struct Family {
 
     mutating func need(_ id: String) { needed.insert(id) }
 
-    /// From the youngest to the oldest: a needed shard is leased itself or needs its parents.
+    /// From the youngest to the oldest: a needed shard is leased itself or needs its parents. Then it needs all of
+    /// them, one that was done and deleted too, because the last one creates a merge child only beside the other.
     mutating func leasesToCreate(at position: InitialPosition) -> [Lease] {
         var created: [Shard] = []
         var lost: Set<String> = []
-        for id in order.reversed() where needed.contains(id) && leases[id] == nil && !isDone.contains(id) {
+        for id in order.reversed() where needed.contains(id) && leases[id] == nil {
             guard let shard = tree[id] else { continue }
             let parents = parents(of: id)
             if parents.isEmpty || position == .latest && !isCovered.contains(id) {
