@@ -34,7 +34,8 @@ struct ExpressionToken: Equatable {
             tokens.append(ExpressionToken(kind: kind, text: text, start: index, end: end))
             index = end
         }
-        tokens.append(ExpressionToken(kind: .end, text: "<EOF>", start: source.count, end: source.count))
+        let end = tokens.last?.end ?? 0
+        tokens.append(ExpressionToken(kind: .end, text: "<EOF>", start: end, end: end))
         return tokens
     }
 
