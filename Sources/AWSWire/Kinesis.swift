@@ -122,6 +122,17 @@ public struct StreamSummary: Hashable, Sendable {
     public var retentionHours: Int
     public var created: UnixTime?
     public var openShards: Int
+
+    public init(
+        name: String, arn: String, status: String, retentionHours: Int, created: UnixTime?, openShards: Int
+    ) {
+        self.name = name
+        self.arn = arn
+        self.status = status
+        self.retentionHours = retentionHours
+        self.created = created
+        self.openShards = openShards
+    }
 }
 
 /// A record to put.

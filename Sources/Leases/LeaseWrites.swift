@@ -113,3 +113,13 @@ extension LeaseTable {
         }
     }
 }
+
+extension LeaseTable {
+    /// `write` with the further condition that owner and checkpointOwner are as in `lease`: the start of a graceful
+    /// handoff does not raise the counter (kcl.md §2), so the counter alone does not tell that they are.
+    public static func guarded(_ write: UpdateItem, as lease: Lease) -> UpdateItem {
+        var write = write
+        guardOwners(&write, lease)
+        return write
+    }
+}

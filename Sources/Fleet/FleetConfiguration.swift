@@ -1,0 +1,60 @@
+/// How often the table is read.
+package enum RefreshRate: Hashable, Sendable {
+    /// `FleetConfiguration.autoRefresh`, slower where the table is throttled, dear or away.
+    case auto
+    case every(Duration)
+}
+
+/// What an observer is told about the fleet and how to watch it.
+package struct FleetConfiguration: Hashable, Sendable {
+    package var identity: FleetIdentity
+    /// The fleet's failover time where the user or the program knows it.
+    package var failoverTime: Duration?
+    package var refresh: RefreshRate
+    /// 5 s on real tables; a few times a second on the in-process emulator.
+    package var autoRefresh: Duration
+    /// Two snapshots are at least this far apart, however many events there are.
+    package var publishInterval: Duration
+    package var shardListInterval: Duration
+    /// Between two ListShards, also when an unknown child was seen.
+    package var shardListIntervalMin: Duration
+    /// The cap on reads of an on-demand table; of a provisioned one it is 5 % of its reads.
+    package var readUnitsPerSecondMax: Double
+    package var historyInterval: Duration
+    package var historyCapacity: Int
+    package var eventsMax: Int
+    /// A lease that is read and does not checkpoint for so long while its lag grows is STUCK.
+    package var stuckAfter: Duration
+    /// Whether effects carry the lines of a recording.
+    package var isRecording: Bool
+
+    package init(
+        identity: FleetIdentity, failoverTime: Duration? = nil, refresh: RefreshRate = .auto,
+        autoRefresh: Duration = .seconds(5), publishInterval: Duration = .milliseconds(250),
+        shardListInterval: Duration = .seconds(60), shardListIntervalMin: Duration = .seconds(5),
+        readUnitsPerSecondMax: Double = 25, historyInterval: Duration = .seconds(2), historyCapacity: Int = 60,
+        eventsMax: Int = 500, stuckAfter: Duration = .seconds(60), isRecording: Bool = false
+    ) {
+        self.identity = identity
+        self.failoverTime = failoverTime
+        self.refresh = refresh
+        self.autoRefresh = autoRefresh
+        self.publishInterval = publishInterval
+        self.shardListInterval = shardListInterval
+        self.shardListIntervalMin = shardListIntervalMin
+        self.readUnitsPerSecondMax = readUnitsPerSecondMax
+        self.historyInterval = historyInterval
+        self.historyCapacity = historyCapacity
+        self.eventsMax = eventsMax
+        self.stuckAfter = stuckAfter
+        self.isRecording = isRecording
+    }
+
+    /// For the emulator in this process: reads cost nothing there.
+    package static func inProcess(_ identity: FleetIdentity, failoverTime: Duration?) -> FleetConfiguration {
+        FleetConfiguration(
+            identity: identity, failoverTime: failoverTime, autoRefresh: .milliseconds(500),
+            shardListInterval: .seconds(2), shardListIntervalMin: .milliseconds(500),
+            readUnitsPerSecondMax: .infinity, historyInterval: .seconds(2), stuckAfter: .seconds(30))
+    }
+}

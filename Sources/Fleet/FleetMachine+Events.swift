@@ -1,0 +1,85 @@
+import AWSWire
+import Leases
+import Machine
+
+extension FleetMachine {
+    /// Our own engine, an operator or the program says something.
+    mutating func happened(_ event: WorkerEvent, at now: Timestamp) {
+        schedule.isDirty = true
+        if let shard = event.shardID { flowed(event, shard, at: now) }
+        if !isForCountingOnly(event) { log.append(event, at: now) }
+    }
+
+    private mutating func flowed(_ event: WorkerEvent, _ shard: String, at now: Timestamp) {
+        switch event.kind {
+        case .recordsProcessed:
+            flows[shard, default: Flow(at: now)].delivered(event, at: now)
+        case .checkpointed:
+            if var flow = flows[shard] {
+                flow.recordsSinceCheckpoint = 0
+                flow.lagAtCheckpoint = flow.deliveredLag(at: now)?.milliseconds
+                flows[shard] = flow
+            }
+        case .leaseLost, .leaseReleased, .shardEnded:
+            if let flow = flows[shard], flow.workerID == nil || flow.workerID == event.workerID { flows[shard] = nil }
+            if event.kind == .shardEnded {
+                schedule.nextShardList = min(schedule.nextShardList, earliestShardList(at: now))
+            }
+        case .childLeaseCreated:
+            schedule.nextShardList = min(schedule.nextShardList, earliestShardList(at: now))
+        case .throttled:
+            throttledAt[shard] = (now, event.message)
+        default: break
+        }
+    }
+
+    /// What happens several times a second changes figures; in the log it would bury the rest.
+    private func isForCountingOnly(_ event: WorkerEvent) -> Bool {
+        switch event.kind {
+        case .recordsProcessed, .checkpointed: true
+        // One line for a shard that goes on being throttled.
+        case .throttled:
+            log.last.map { $0.kind == .throttled && $0.shardID == event.shardID } ?? false
+        default: false
+        }
+    }
+
+    /// Once a second: closes the running rates; every history interval: appends to the histories.
+    mutating func sample(at now: Timestamp) {
+        guard schedule.nextSample <= now else { return }
+        for shard in Array(flows.keys) { flows[shard]?.sample(at: now) }
+        if !flows.isEmpty { schedule.isDirty = true }
+        throttledAt = throttledAt.filter { now - $0.value.at < .seconds(30) }
+        let tick = configuration.historyInterval
+        let isHistoryDue = (now - startedAt).wholeNanoseconds / max(1, tick.wholeNanoseconds) != historyTicks
+        if isHistoryDue, scans > 0 {
+            historyTicks = (now - startedAt).wholeNanoseconds / max(1, tick.wholeNanoseconds)
+            appendHistories(at: now)
+        }
+        let step: Duration = flows.isEmpty ? max(.seconds(1), tick) : .seconds(1)
+        schedule.nextSample = now + step
+    }
+
+    private mutating func appendHistories(at now: Timestamp) {
+        let serviceTime = clock.time(at: now)
+        let empty = emptyHistory
+        var largest: Float = .nan
+        for (key, row) in rows {
+            guard let lease = row.decoded.lease, !lease.isEnded else { continue }
+            let flow = flows[lease.shardID]
+            let lag =
+                flow?.deliveredLag(at: now)
+                ?? checkpointLag(lease.checkpoint, flow: flow, at: now, serviceTime: serviceTime)
+            let value = lag.map { Float($0.milliseconds) } ?? .nan
+            if let lag, lag.source != .estimate, !(largest >= value) { largest = value }
+            let sample = History.Sample(
+                lagMilliseconds: value, recordsPerSecond: flow.map { Float($0.recordsPerSecond) } ?? .nan)
+            histories[key, default: empty].append(sample)
+        }
+        lagHistory.append(History.Sample(lagMilliseconds: largest, recordsPerSecond: .nan))
+    }
+
+    var emptyHistory: History {
+        History(interval: configuration.historyInterval, capacity: configuration.historyCapacity)
+    }
+}

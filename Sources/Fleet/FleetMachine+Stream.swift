@@ -1,0 +1,146 @@
+import AWSWire
+import Leases
+import Machine
+
+extension FleetMachine {
+    mutating func listed(_ shards: [Shard], _ info: CallInfo, at now: Timestamp) {
+        clock.note(info, at: now)
+        meter.note(info, at: now)
+        let tree = ShardTree(shards)
+        if tree != self.shards {
+            self.shards = tree
+            schedule.isDirty = true
+            flows = flows.filter { tree[$0.key] != nil || rows[$0.key] != nil }
+        }
+        shardsListedAt = now
+        schedule.underWay.remove(.shards)
+        schedule.nextShardList = now + configuration.shardListInterval
+        succeeded(.shards)
+    }
+
+    mutating func described(_ summary: StreamSummary, _ info: CallInfo, at now: Timestamp) {
+        clock.note(info, at: now)
+        meter.note(info, at: now)
+        let retention = Duration.seconds(max(0, min(summary.retentionHours, 100_000)) * 3600)
+        if retention != self.retention { schedule.isDirty = true }
+        self.retention = retention
+        schedule.underWay.remove(.stream)
+        schedule.nextStreamDescription = now + .seconds(60)
+        succeeded(.stream)
+    }
+
+    mutating func described(_ table: TableDescription, _ info: CallInfo, at now: Timestamp) {
+        clock.note(info, at: now)
+        meter.note(info, at: now)
+        provisionedReads = table.provisionedReads
+        // arn:aws:dynamodb:REGION:ACCOUNT:table/NAME
+        let parts = table.arn.split(separator: ":", omittingEmptySubsequences: false)
+        if parts.count > 4, !parts[4].isEmpty { configuration.identity.account = String(parts[4]) }
+        if !table.arn.isEmpty { configuration.identity.tableARN = table.arn }
+        let reason = LeaseTable.whyNotALeaseTable(table)
+        if reason == nil, notALeaseTable != nil { schedule.nextScan = now }
+        notALeaseTable = reason
+        schedule.underWay.remove(.table)
+        schedule.nextTableDescription = now + .seconds(reason == nil ? 300 : 30)
+        schedule.isDirty = true
+        succeeded(.table)
+    }
+
+    mutating func migrationRead(_ item: Item?, _ info: CallInfo, at now: Timestamp) {
+        clock.note(info, at: now)
+        meter.note(info, at: now)
+        legacyMigrationItem = item
+        isMigrationKnown = true
+        schedule.underWay.remove(.migration)
+        schedule.nextMigrationRead = now + .seconds(60)
+        succeeded(.migration)
+        updateMode(at: now)
+    }
+
+    /// The mode as the migration item tells: of the coordinator table where that has one, else of the lease table.
+    mutating func updateMode(at now: Timestamp) {
+        guard scans > 0, isMigrationKnown else { return }
+        let item = legacyMigrationItem ?? rows[FleetMode.migrationKey]?.stored
+        let new = FleetMode(migrationItem: item)
+        guard new != mode else { return }
+        if let mode {
+            log.append(
+                WorkerEvent(
+                    .modeChanged, at: clock.time(at: now), source: .table,
+                    message: "the fleet went from \(mode.words) to \(new.words)"), at: now)
+        }
+        mode = new
+        schedule.isDirty = true
+    }
+
+    mutating func failed(_ what: Failing, _ error: AWSError, _ info: CallInfo, at now: Timestamp) {
+        meter.note(info, at: now)
+        if what == .scan {
+            // The read's clock is ours alone; no Date came with it.
+            clock.note(info, at: now)
+        }
+        schedule.underWay.remove(what)
+        schedule.isDirty = true
+        let table = configuration.identity.table
+        let stream = configuration.identity.stream ?? ""
+        let (subject, permission): (FleetFailure.Subject, String) =
+            switch what {
+            case .scan: (.table(table), "dynamodb:Scan")
+            case .table: (.table(table), "dynamodb:DescribeTable")
+            case .migration:
+                (
+                    .table(FleetMode.coordinatorTable(application: configuration.identity.application)),
+                    "dynamodb:GetItem"
+                )
+            case .shards: (.stream(stream), "kinesis:ListShards")
+            case .stream: (.stream(stream), "kinesis:DescribeStreamSummary")
+            }
+        let failure = FleetFailure(
+            error, subject, region: configuration.identity.region, endpoint: configuration.identity.endpoint,
+            permission: permission)
+        let old = failures[what]
+        let count = (old?.count ?? 0) + 1
+        failures[what] = (failure, old?.since ?? clock.time(at: now), count)
+        let wait = backOff(after: count, error.meaning)
+        switch what {
+        case .scan: schedule.nextScan = now + max(wait, refreshInterval)
+        case .table: schedule.nextTableDescription = now + max(wait, .seconds(5))
+        case .migration:
+            schedule.nextMigrationRead = now + max(wait, .seconds(60))
+            // Denied: the lease table's own rows must do.
+            if error.meaning == .denied { isMigrationKnown = true }
+            updateMode(at: now)
+        case .shards: schedule.nextShardList = now + wait
+        case .stream: schedule.nextStreamDescription = now + max(wait, .seconds(5))
+        }
+    }
+
+    mutating func succeeded(_ what: Failing) {
+        if failures.removeValue(forKey: what) != nil { schedule.isDirty = true }
+    }
+
+    /// 1, 2, 4, … 30 s; what a person must mend is asked for every 15 s.
+    private func backOff(after count: Int, _ meaning: AWSError.Meaning) -> Duration {
+        switch meaning {
+        case .throttled, .transient, .cancelled: .seconds(min(30, 1 << min(count - 1, 5)))
+        case .notFound, .inUse: .seconds(5)
+        case .denied, .unauthenticated, .clockSkewed, .invalid, .conditionFailed, .expiredIterator: .seconds(15)
+        }
+    }
+}
+
+extension FleetMode {
+    /// `2.x`, `upgrading from 2.x`, `3.x`: for people.
+    package var words: String {
+        switch self {
+        case .takers(let version):
+            switch version {
+            case "CLIENT_VERSION_2X"?: "3.x held at 2.x"
+            case nil: "2.x"
+            case let version?: "2.x rules (\(version))"
+            }
+        case .upgrading: "upgrading from 2.x to 3.x"
+        case .leaderAssigned(let version): version.hasSuffix("ROLLBACK") ? "3.x (with rollback)" : "3.x"
+        }
+    }
+}

@@ -1,0 +1,162 @@
+import AWSWire
+import DequeModule
+import Leases
+package import Machine
+
+/// The observer: turns reads of the lease table and the stream, and what our own engine says, into snapshots.
+///
+/// It never writes. Expiry is judged on the monotonic clock by reads that really happened, so an outage of the table or
+/// a sleeping laptop never makes an owner look dead.
+package struct FleetMachine: Machine {
+    package internal(set) var configuration: FleetConfiguration
+    /// The moments of the next read of each kind, and what is under way.
+    var schedule: Schedule
+    var clock: ServiceClock
+    let startedAt: Timestamp
+    package internal(set) var isFinished = false
+
+    // The table.
+    var rows: [String: Row] = [:]
+    /// Keys of lease rows by hash range and id; empty means that it must be made again.
+    var order: [String] = []
+    var liveness = Liveness()
+    var pass: ScanPass?
+    var scans = 0
+    var lastScanAt: Timestamp?
+    var previousScanTime: UnixTime?
+    var failover: FailoverTime
+    var legacyMigrationItem: Item?
+    /// Whether the coordinator table was looked for; before that the mode is not known.
+    var isMigrationKnown = false
+    var mode: FleetMode?
+    var provisionedReads: Int?
+    var notALeaseTable: String?
+
+    // The stream.
+    var shards: ShardTree?
+    var shardsListedAt: Timestamp?
+    var retention: Duration?
+
+    // What our own engine and program say.
+    var flows: [String: Flow] = [:]
+    var ownWorkers: [String: OwnWorker] = [:]
+    /// When a shard was last throttled, for the engine or for a producer.
+    var throttledAt: [String: (at: Timestamp, message: String?)] = [:]
+
+    // What is kept for people.
+    var log: EventLog
+    var histories: [String: History] = [:]
+    var lagHistory = History()
+    var historyTicks: Int64 = 0
+    /// Since when a shard takes nearly all that it may.
+    var hotSince: [String: Timestamp] = [:]
+    var failures: [Failing: (failure: FleetFailure, since: UnixTime, count: Int)] = [:]
+    var problemSince: [String: UnixTime] = [:]
+    var holesSeen: [HashKeyRange: Int] = [:]
+    var meter = CostMeter()
+    var sequence = 0
+    var recorder: Recorder?
+
+    /// What may fail on its own.
+    enum Failing: Hashable {
+        case scan
+        case shards
+        case stream
+        case table
+        case migration
+    }
+
+    package init(_ configuration: FleetConfiguration, at now: Timestamp, wallClock: UnixTime) {
+        self.configuration = configuration
+        schedule = Schedule(at: now, hasStream: configuration.identity.stream != nil)
+        clock = ServiceClock(at: now, wallClock: wallClock)
+        startedAt = now
+        failover = configuration.failoverTime.map { FailoverTime($0, .given) } ?? .assumed
+        log = EventLog(capacity: configuration.eventsMax)
+        lagHistory = History(interval: configuration.historyInterval, capacity: configuration.historyCapacity)
+        if configuration.isRecording { recorder = Recorder(configuration) }
+    }
+
+    /// The first effects; call it once, before any event.
+    package mutating func start(at now: Timestamp) -> [Effect] {
+        var effects = recorder?.begin(at: now, wallClock: clock.time(at: now)) ?? []
+        effects += due(at: now)
+        return effects
+    }
+
+    package mutating func handle(_ event: Event, at now: Timestamp) -> [Effect] {
+        guard !isFinished else { return [] }
+        var effects = recorder?.record(event, at: now) ?? []
+        switch event {
+        case .woke: schedule.woke(at: now)
+        case .scanned(let page, let info): effects += scanned(page, info, at: now)
+        case .scanFailed(let error, let info): scanFailed(error, info, at: now)
+        case .shardsListed(let shards, let info): listed(shards, info, at: now)
+        case .shardListFailed(let error, let info): failed(.shards, error, info, at: now)
+        case .streamDescribed(let summary, let info): described(summary, info, at: now)
+        case .streamDescriptionFailed(let error, let info): failed(.stream, error, info, at: now)
+        case .tableDescribed(let table, let info): described(table, info, at: now)
+        case .tableDescriptionFailed(let error, let info): failed(.table, error, info, at: now)
+        case .migrationItemRead(let item, let info): migrationRead(item, info, at: now)
+        case .migrationItemFailed(let error, let info): failed(.migration, error, info, at: now)
+        case .happened(let event): happened(event, at: now)
+        case .rowWritten(let item): rowWritten(item, at: now)
+        case .ownWorkersChanged(let workers):
+            ownWorkers = Dictionary(workers.map { ($0.workerID, $0) }, uniquingKeysWith: { $1 })
+            schedule.isDirty = true
+        case .writabilityChanged(let isWritable):
+            configuration.identity.isWritable = isWritable
+            schedule.isDirty = true
+        case .refreshChanged(let rate):
+            configuration.refresh = rate
+            schedule.nextScan = min(schedule.nextScan, now + refreshInterval)
+            schedule.isDirty = true
+        case .refreshRequested:
+            schedule.nextScan = now
+            schedule.nextShardList = min(schedule.nextShardList, now)
+        case .stopRequested: isFinished = true
+        }
+        return effects + (isFinished ? [] : due(at: now))
+    }
+
+    /// Starts what is due, publishes if something changed, and asks to be woken for the rest.
+    private mutating func due(at now: Timestamp) -> [Effect] {
+        var effects: [Effect] = []
+        if schedule.nextScan <= now, pass == nil, notALeaseTable == nil {
+            pass = ScanPass(startedAt: now)
+            effects.append(.scan(startingAfter: nil))
+        }
+        effects += schedule.dueReads(
+            at: now, table: configuration.identity.table, stream: configuration.identity.stream,
+            coordinatorTable: FleetMode.coordinatorTable(application: configuration.identity.application))
+        sample(at: now)
+        if log.settle(at: now) { schedule.isDirty = true }
+        if schedule.isDirty, schedule.nextPublish <= now {
+            schedule.isDirty = false
+            schedule.nextPublish = now + configuration.publishInterval
+            effects.append(.publish(snapshot(at: now)))
+        }
+        let isWaiting = log.hasHeldEvents
+        if let wake = schedule.wake(
+            at: now, isScanning: pass != nil || notALeaseTable != nil,
+            heldUntil: isWaiting ? log.heldUntil : nil)
+        {
+            effects.append(.wake(wake))
+        }
+        return effects
+    }
+
+    /// The time between two scans, as it is now.
+    var refreshInterval: Duration {
+        let asked: Duration
+        switch configuration.refresh {
+        case .every(let duration): asked = max(duration, .milliseconds(50))
+        case .auto: asked = configuration.autoRefresh
+        }
+        let limit = provisionedReads.map { Double($0) * 0.05 } ?? configuration.readUnitsPerSecondMax
+        var interval = asked
+        if limit > 0, limit.isFinite { interval = max(interval, .seconds(meter.unitsPerScan / limit)) }
+        if configuration.refresh == .auto { interval = interval * meter.slowness }
+        return min(interval, .seconds(300))
+    }
+}
