@@ -75,6 +75,7 @@ struct JSONScanner {
         repeat {
             guard peek() == UInt8(ascii: "\"") else { throw malformed("expected a member name") }
             let name = try rawString()
+            try check(name.range)
             try expect(":")
             try body(&self, name)
         } while consume(UInt8(ascii: ","))
@@ -228,6 +229,7 @@ extension JSONScanner {
         // A number that is all zero is "0"; no other begins with one.
         var isValid = whole.count > 0 && (whole.count == 1 || buffer[index - whole.count] != UInt8(ascii: "0"))
         var fraction = Digits()
+        var exponent = 0
         var hasExponent = false
         if index < buffer.count, buffer[index] == UInt8(ascii: ".") {
             index += 1
@@ -237,11 +239,12 @@ extension JSONScanner {
         if index < buffer.count, buffer[index] | 0x20 == UInt8(ascii: "e") {
             hasExponent = true
             index += 1
-            if index < buffer.count, buffer[index] == UInt8(ascii: "+") || buffer[index] == UInt8(ascii: "-") {
-                index += 1
-            }
-            let exponent = digits()
-            isValid = isValid && exponent.count > 0
+            let sign = index < buffer.count ? buffer[index] : 0
+            if sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") { index += 1 }
+            let power = digits()
+            isValid = isValid && power.count > 0
+            // One that is too long for a quick answer below is left to the slow way.
+            exponent = power.count > 3 ? 1000 : Int(power.value) * (sign == UInt8(ascii: "-") ? -1 : 1)
         }
         guard isValid else {
             index = start
@@ -249,10 +252,12 @@ extension JSONScanner {
         }
         let isWhole = fraction.count == 0 && !hasExponent
         if isWhole, whole.count <= 18 { return .int(isNegative ? -Int64(whole.value) : Int64(whole.value)) }
-        if !hasExponent, whole.count + fraction.count <= 15 {
-            // Both are exact doubles, so that the one rounding of the division is the right one.
-            let mantissa = whole.value * Self.powers[fraction.count] + fraction.value
-            let value = Double(mantissa) / Double(Self.powers[fraction.count])
+        let scale = exponent - fraction.count
+        if whole.count + fraction.count <= 15, -15...15 ~= scale {
+            // Both are exact doubles, so that the one rounding of the division or multiplication is the right one.
+            let mantissa = Double(whole.value * Self.powers[fraction.count] + fraction.value)
+            let power = Double(Self.powers[abs(scale)])
+            let value = scale < 0 ? mantissa / power : mantissa * power
             return .double(isNegative ? -value : value)
         }
         let text = String(decoding: buffer[start..<index], as: UTF8.self)

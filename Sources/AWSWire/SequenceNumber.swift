@@ -89,8 +89,8 @@ public struct SequenceNumber: Comparable, Hashable, Sendable, LosslessStringConv
 /// The times and the place that the service writes into a sequence number of its current layout (version 2).
 ///
 /// The layout is undocumented (reference: kinesalite `parseSequence`): 47 hex digits, of which `[1..<10]` are the
-/// shard's creation in seconds, `[29..<38]` the record's time in seconds, `[38..<46]` the shard's index, the last the
-/// version. It gives an upper bound of a checkpoint's age without a call, and never decides anything by itself.
+/// shard's creation in seconds, `[10]` the last digit of its index, `[11..<27]` a counter, `[29..<38]` the record's
+/// time in seconds, `[38..<46]` the shard's index, the first and the last the version; `[27..<29]` are zero. It gives an upper bound of a checkpoint's age without a call, and never decides anything by itself.
 public struct SequenceNumberParts: Hashable, Sendable {
     public var shardCreated: UnixTime
     public var recordTime: UnixTime
@@ -107,11 +107,11 @@ public struct SequenceNumberParts: Hashable, Sendable {
 
     /// `nil` where the number is not of that layout, or its times make no sense at `now`.
     public init?(_ number: SequenceNumber, now: UnixTime) {
-        // 188 bits: 2 | creation 36 | 0…: nibbles 10–12 zero/flags, counter nibbles 13–28 | time 36 | shard 32 | 2
+        // 188 bits: 2 | creation 36 | shard's last digit 4 | counter 64 | 0 8 | time 36 | shard 32 | 2
         guard number.low & 0xF == 2, number.high >> 56 == 2 else { return nil }
         shardIndex = UInt32(truncatingIfNeeded: number.low >> 4)
         let time = Int64(truncatingIfNeeded: (number.low >> 36) & 0xF_FFFF_FFFF)
-        counter = UInt64(truncatingIfNeeded: number.low >> 72) | UInt64(truncatingIfNeeded: number.high & 0xFF) << 56
+        counter = UInt64(truncatingIfNeeded: number.low >> 80) | UInt64(truncatingIfNeeded: number.high & 0xFFFF) << 48
         let created = Int64(truncatingIfNeeded: (number.high >> 20) & 0xF_FFFF_FFFF)
         guard created <= time, time - 3600 <= now.milliseconds / 1000, created > 1_200_000_000 else { return nil }
         shardCreated = UnixTime(milliseconds: created * 1000)
@@ -120,10 +120,12 @@ public struct SequenceNumberParts: Hashable, Sendable {
 
     /// The number in the service's layout.
     public var sequenceNumber: SequenceNumber {
-        let created = UInt128(shardCreated.milliseconds / 1000)
-        let time = UInt128(recordTime.milliseconds / 1000)
+        let seconds = (UInt128(1) << 36) - 1
+        let created = UInt128(truncatingIfNeeded: shardCreated.milliseconds / 1000) & seconds
+        let time = UInt128(truncatingIfNeeded: recordTime.milliseconds / 1000) & seconds
+        let counter = UInt128(counter)
         return SequenceNumber(
-            high: 2 << 56 | created << 20 | UInt128(counter >> 56),
-            low: UInt128(counter & 0xFF_FFFF_FFFF_FFFF) << 72 | time << 36 | UInt128(shardIndex) << 4 | 2)
+            high: 2 << 56 | created << 20 | UInt128(shardIndex & 0xF) << 16 | counter >> 48,
+            low: (counter & 0xFFFF_FFFF_FFFF) << 80 | time << 36 | UInt128(shardIndex) << 4 | 2)
     }
 }

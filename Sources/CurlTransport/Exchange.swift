@@ -14,6 +14,8 @@ final class Exchange: @unchecked Sendable {
     private(set) var headers: [Header] = []
     private(set) var body: [UInt8] = []
     private(set) var headerBytes = 0
+    /// The empty line after the headers of the last answer was seen; without it libcurl takes what it has for whole.
+    private(set) var headersAreWhole = false
     /// Set when a callback gave the transfer up; says more than libcurl's own code for it.
     private(set) var refusal: TransportError?
     var headerBytesMax = Int.max
@@ -50,6 +52,7 @@ final class Exchange: @unchecked Sendable {
         }
         var end = line.count
         while end > 0, line[end - 1] == 0x0D || line[end - 1] == 0x0A { end -= 1 }
+        headersAreWhole = end == 0
         if end == 0 { return reserve() }
         let text = UnsafeRawBufferPointer(rebasing: line[..<end])
         if text.starts(with: "HTTP/".utf8) {

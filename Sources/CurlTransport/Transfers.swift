@@ -157,6 +157,7 @@ struct Transfers {
     private func outcome(_ transfer: Transfer, _ code: CURLcode) -> Result<Response, TransportError> {
         if let refusal = transfer.exchange.refusal { return .failure(refusal) }
         guard code == CURLE_OK else { return .failure(account(transfer, code).error) }
+        guard transfer.exchange.headersAreWhole else { return .failure(account(transfer, CURLE_PARTIAL_FILE).error) }
         var status = 0
         shardtop_curl_get_long(transfer.easy, CURLINFO_RESPONSE_CODE, &status)
         let exchange = transfer.exchange

@@ -1,0 +1,45 @@
+import AWSWire
+import Synchronization
+
+/// Answers each request by a closure, which also gets the number of the request, from 1.
+final class ScriptedTransport: Transport {
+    private let log = Mutex<[Request]>([])
+    private let answer: @Sendable (Request, Int) async throws(TransportError) -> Response
+
+    init(_ answer: @escaping @Sendable (Request, Int) async throws(TransportError) -> Response) {
+        self.answer = answer
+    }
+
+    /// Gives one answer after the other, the last one for ever.
+    convenience init(_ answers: [Result<Response, TransportError>]) {
+        self.init { (_, number) throws(TransportError) in try answers[min(number, answers.count) - 1].get() }
+    }
+
+    var requests: [Request] { log.withLock { $0 } }
+
+    func send(_ request: Request) async throws(TransportError) -> Response {
+        let number = log.withLock { log in
+            log.append(request)
+            return log.count
+        }
+        return try await answer(request, number)
+    }
+}
+
+extension Response {
+    static func json(_ text: String, status: Int = 200, headers: [Header] = []) -> Response {
+        Response(status: status, headers: headers, body: Bytes(text))
+    }
+}
+
+/// An environment and files as a test writes them.
+struct ScriptedHost: Host {
+    var environment: [String: String] = [:]
+    var files: [String: String] = [:]
+    var homeDirectory: String? = "/home/me"
+
+    func readFile(_ path: String, bytesMax: Int) throws(HostError) -> [UInt8]? {
+        if path.hasSuffix("/unreadable") { throw HostError("cannot read \(path): Permission denied") }
+        return files[path].map { Array($0.utf8) }
+    }
+}
