@@ -30,7 +30,7 @@ public struct Liveness: Sendable {
         if seen.counter == counter, seen.owner == owner {
             seen.notBefore = now
         } else {
-            if let owner, owner == seen.owner, seen.hasMoved, counter == seen.counter + 1 {
+            if let owner, owner == seen.owner, seen.hasMoved, counter == seen.counter &+ 1 {
                 // Only a step of one bounds the gap: it lies between the last sight of the old counter minus its age
                 // and now; the surely observed part is what counts.
                 let gap = seen.notBefore - seen.changedAt
