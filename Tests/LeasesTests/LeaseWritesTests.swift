@@ -88,6 +88,15 @@ private func counters(_ others: [String: AttributeValue] = [:]) -> [String: Attr
                     counters([":wasOwner": .s("a"), ":wasCheckpointOwner": .s("old")]), returnValues: "ALL_NEW"))
     }
 
+    @Test func `a guarded write requires the owners as read as well`() {
+        #expect(
+            LeaseTable.guarded(LeaseTable.renew(table: "t", owned), as: owned)
+                == write(
+                    "SET leaseCounter = :next",
+                    condition: untouched + " AND leaseOwner = :wasOwner AND attribute_not_exists(checkpointOwner)",
+                    counters([":wasOwner": .s("a")])))
+    }
+
     @Test func `a checkpoint clears what was pending and the owner switches`() {
         let checkpoint = Checkpoint(.sequenceNumber(SequenceNumber(high: 0, low: 99)), subSequenceNumber: 4)
         #expect(
