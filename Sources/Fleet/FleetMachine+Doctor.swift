@@ -12,6 +12,8 @@ struct Finding {
     var workerID: String?
     /// Where the rows themselves tell how long it lasts.
     var age: Duration?
+    /// It is not said before it lasted so long: states on the way to another are no problem.
+    var patience: Duration = .zero
     var message: String
     var action: ProblemAction?
 }
@@ -37,6 +39,7 @@ extension FleetMachine {
             var start = problemSince[id] ?? time
             if let age = finding.age { start = min(start, time + (.zero - age)) }
             since[id] = start
+            guard time - start >= finding.patience else { continue }
             problems.append(
                 Problem(
                     id: id, kind: finding.kind, severity: finding.severity, since: start, age: time - start,
@@ -134,6 +137,7 @@ extension FleetMachine {
                 findings.append(
                     Finding(
                         kind: .missing, severity: .critical, shardIDs: missing.map(\.shardID),
+                        patience: max(.seconds(5), refreshInterval * 2),
                         message: "\(missing.map(\.shardID).briefShards): open without a lease, so nobody reads; KCL's "
                             + "shard sync makes one within about 6 minutes"))
             }
@@ -164,6 +168,7 @@ extension FleetMachine {
             findings.append(
                 Finding(
                     kind: .blocked, subject: parent, severity: .warning, shardIDs: children,
+                    patience: failover.duration,
                     message:
                         "\(children.briefShards) cannot start: \(parent.briefShard), the parent, is read by nobody",
                     action: ownWorkers.isEmpty ? .evict : .steal))

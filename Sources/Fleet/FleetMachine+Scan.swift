@@ -60,8 +60,8 @@ extension FleetMachine {
     }
 
     private mutating func finishScan(_ pass: ScanPass, at now: Timestamp) {
-        let gone = rows.filter { $0.value.scan != scans }
-        for key in gone.keys.sorted() {
+        let gone = rows.compactMap { $0.value.scan == scans ? nil : $0.key }
+        for key in gone.sorted() {
             guard let row = rows.removeValue(forKey: key) else { continue }
             liveness.forget(key: key)
             histories[key] = nil

@@ -227,7 +227,9 @@ struct WorkerCensus {
     }
 
     func workers(leader: String?) -> [WorkerView] {
-        views.values.map { worker in
+        views.values.compactMap { worker in
+            // An owner of nothing but ended leases, without a pulse, is history.
+            if !worker.isOurs, worker.leases == 0, worker.state == .expired || worker.state == .idle { return nil }
             var worker = worker
             if worker.isStopped { worker.state = .stopped } else if worker.isPaused { worker.state = .paused }
             worker.isLeader = worker.workerID == leader

@@ -148,15 +148,10 @@ package struct FleetMachine: Machine {
 
     /// The time between two scans, as it is now.
     var refreshInterval: Duration {
-        let asked: Duration
-        switch configuration.refresh {
-        case .every(let duration): asked = max(duration, .milliseconds(50))
-        case .auto: asked = configuration.autoRefresh
-        }
+        if case .every(let duration) = configuration.refresh { return max(duration, .milliseconds(50)) }
         let limit = provisionedReads.map { Double($0) * 0.05 } ?? configuration.readUnitsPerSecondMax
-        var interval = asked
+        var interval = configuration.autoRefresh
         if limit > 0, limit.isFinite { interval = max(interval, .seconds(meter.unitsPerScan / limit)) }
-        if configuration.refresh == .auto { interval = interval * meter.slowness }
-        return min(interval, .seconds(300))
+        return min(interval * meter.slowness, .seconds(300))
     }
 }
