@@ -91,9 +91,9 @@ public final class AWSClient: Sendable {
 
     /// Calls `operation` and decodes the answer into a tree.
     public func call(
-        _ operation: String, _ input: AWSValue, attemptsMax: Int? = nil
+        _ operation: String, _ input: AWSValue, attemptsMax: Int? = nil, timeout: Duration? = nil
     ) async throws(AWSError) -> AWSValue {
-        let answer = try await send(operation, JSON.encode(input), attemptsMax: attemptsMax)
+        let answer = try await send(operation, JSON.encode(input), attemptsMax: attemptsMax, timeout: timeout)
         return try decode(operation, answer.body)
     }
 
@@ -111,8 +111,10 @@ public final class AWSClient: Sendable {
     }
 
     /// Calls `operation` and leaves the answer's body to the caller, for the hot shapes that become no trees.
+    ///
+    /// - Parameter timeout: of each attempt, where the client's own is too long.
     public func send(
-        _ operation: String, _ body: [UInt8], attemptsMax: Int? = nil
+        _ operation: String, _ body: [UInt8], attemptsMax: Int? = nil, timeout: Duration? = nil
     ) async throws(AWSError) -> Answer {
         let limit = attemptsMax ?? retry.attemptsMax
         var call = Call()
@@ -120,7 +122,7 @@ public final class AWSClient: Sendable {
             let key = try await signingCredentials(operation, call)
             var error: AWSError
             do throws(AWSError) {
-                let answer = try await sendOnce(operation, body, key)
+                let answer = try await sendOnce(operation, body, key, timeout ?? requestTimeout)
                 state.withLock { $0.budget.refund(call.cost) }
                 return answer
             } catch let failure {
@@ -164,7 +166,9 @@ public final class AWSClient: Sendable {
         }
     }
 
-    private func sendOnce(_ operation: String, _ body: [UInt8], _ key: Credentials) async throws(AWSError) -> Answer {
+    private func sendOnce(
+        _ operation: String, _ body: [UInt8], _ key: Credentials, _ timeout: Duration
+    ) async throws(AWSError) -> Answer {
         let name = "\(service.name).\(operation)"
         var request = Request(
             url: endpoint,
@@ -172,7 +176,7 @@ public final class AWSClient: Sendable {
                 Header("Content-Type", service.contentType),
                 Header("X-Amz-Target", "\(service.targetPrefix).\(operation)"),
                 Header("User-Agent", "shardtop"),
-            ], body: body, timeout: requestTimeout)
+            ], body: body, timeout: timeout)
         let sent = time.wallClock()
         let signatureDate = state.withLock { state in
             state.calls += 1

@@ -201,6 +201,8 @@ extension AWSError {
 /// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
 public struct DynamoDBClient: Sendable {
     public let client: AWSClient
+    /// Of each attempt; `nil` for the client's own.
+    public var timeout: Duration?
 
     public init(_ client: AWSClient) {
         precondition(client.service == .dynamodb)
@@ -250,7 +252,7 @@ public struct DynamoDBClient: Sendable {
             "TotalSegments": totalSegments.map { .int(Int64($0)) }, "Limit": limit.map { .int(Int64($0)) },
             "ConsistentRead": consistent ? true : nil, "ReturnConsumedCapacity": "TOTAL",
         ])
-        let answer = try await client.send("Scan", JSON.encode(input), attemptsMax: attemptsMax)
+        let answer = try await client.send("Scan", JSON.encode(input), attemptsMax: attemptsMax, timeout: timeout)
         let body = try client.decode("Scan", answer.body)
         // Rows that a scan does not show are taken for deleted: no list must never pass for an empty one.
         guard let items = body["Items"]?.list?.map({ Item(wire: $0) }) else {
@@ -268,7 +270,7 @@ public struct DynamoDBClient: Sendable {
     /// The item under `key`, read consistently; `nil` where there is none.
     public func getItem(_ table: String, key: Item) async throws(AWSError) -> Item? {
         let answer = try await client.call(
-            "GetItem", ["TableName": .string(table), "Key": key.wire, "ConsistentRead": true])
+            "GetItem", ["TableName": .string(table), "Key": key.wire, "ConsistentRead": true], timeout: timeout)
         guard let item = answer["Item"] else { return nil }
         guard let item = Item(wire: item) else { throw client.malformed("GetItem", "an item that is none") }
         return item
@@ -289,7 +291,7 @@ public struct DynamoDBClient: Sendable {
     /// lost answer the caller must look before it writes again.
     @discardableResult
     public func updateItem(_ update: UpdateItem, attemptsMax: Int = 1) async throws(AWSError) -> Item? {
-        let answer = try await client.call("UpdateItem", update.input, attemptsMax: attemptsMax)
+        let answer = try await client.call("UpdateItem", update.input, attemptsMax: attemptsMax, timeout: timeout)
         return answer["Attributes"].flatMap { Item(wire: $0) }
     }
 
@@ -302,7 +304,7 @@ public struct DynamoDBClient: Sendable {
             [
                 "TableName": .string(table), "Key": key.wire, "ConditionExpression": .string(condition),
                 "ExpressionAttributeNames": names.wireNames, "ExpressionAttributeValues": values.wire,
-            ], attemptsMax: 1)
+            ], attemptsMax: 1, timeout: timeout)
     }
 }
 

@@ -90,7 +90,8 @@ public struct SequenceNumber: Comparable, Hashable, Sendable, LosslessStringConv
 ///
 /// The layout is undocumented (reference: kinesalite `parseSequence`): 47 hex digits, of which `[1..<10]` are the
 /// shard's creation in seconds, `[10]` the last digit of its index, `[11..<27]` a counter, `[29..<38]` the record's
-/// time in seconds, `[38..<46]` the shard's index, the first and the last the version; `[27..<29]` are zero. It gives an upper bound of a checkpoint's age without a call, and never decides anything by itself.
+/// time in seconds, `[38..<46]` the shard's index, the first and the last the version; `[27..<29]` are zero. It gives
+/// an upper bound of a checkpoint's age without a call, and never decides anything by itself.
 public struct SequenceNumberParts: Hashable, Sendable {
     public var shardCreated: UnixTime
     public var recordTime: UnixTime

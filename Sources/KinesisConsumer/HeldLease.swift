@@ -138,6 +138,13 @@ struct HeldLease: Sendable {
         }
     }
 
+    /// A scan showed the row in another's hands: a consistent read decides, without waiting for the next renewal.
+    mutating func doubted() -> [Action] {
+        guard !isOver, !isWriting else { return [] }
+        isReading = true
+        return [.read]
+    }
+
     /// The row as a consistent read shows it, after a lost answer.
     mutating func read(_ row: Lease?, failed: Bool, at now: Timestamp) -> [Action] {
         guard isReading else { return [] }

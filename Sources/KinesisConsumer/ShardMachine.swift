@@ -271,7 +271,8 @@ struct ShardMachine: Sendable {
             state = .shutdownComplete
             return isLost ? [] : [.giveUp]
         case .shutdownRequested:
-            state = .shutdownRequested(isAnswered: true)
+            // The lease may have been lost meanwhile: then leaseLost is what is left to say.
+            if !isLost { state = .shutdownRequested(isAnswered: true) }
             return failure.map { [processorFailed("shutdownRequested", $0)] } ?? []
         case .shardEnded:
             if checkpoints.committed.position == .shardEnd { return [] }

@@ -44,7 +44,10 @@ public final class Worker: Sendable {
     ) {
         self.configuration = configuration
         self.kinesis = kinesis
-        self.dynamoDB = dynamoDB
+        var leaseTable = dynamoDB
+        // A lease write whose answer is lost must not hold up the next one past the fence.
+        leaseTable.timeout = max(configuration.failoverTime / 4, .milliseconds(250))
+        self.dynamoDB = leaseTable
         self.time = time
         self.onEvent = onEvent
         makeProcessor = processor

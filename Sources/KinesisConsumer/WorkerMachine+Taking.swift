@@ -82,11 +82,22 @@ extension WorkerMachine {
             maxLeases: configuration.maxLeasesForWorker, maxToSteal: configuration.maxLeasesToStealAtOneTime,
             mayTakeOverTarget: true, maySteal: maySteal)
         let decision = decideTaking(view, using: &generator)
-        return decision.take.compactMap { take($0, isSteal: false, now) }
+        return slowStart(decision.take).compactMap { take($0, isSteal: false, now) }
             + decision.steal.compactMap { take($0, isSteal: true, now) }
     }
 
-    private mutating func take(_ key: String, isSteal: Bool, _ now: Timestamp) -> Effect? {
+    /// Of the leases that nobody ever owned at most half are taken at once, so that workers which start together share
+    /// them out, instead of one taking all and being robbed by the others.
+    private func slowStart(_ keys: [String]) -> [String] {
+        let isNew = { (key: String) in
+            rows[key]?.lease.map { $0.leaseOwner == nil && $0.leaseCounter == 0 } ?? false
+        }
+        let new = keys.filter(isNew)
+        let now = Set(new.prefix((new.count + 1) / 2))
+        return keys.filter { !isNew($0) || now.contains($0) }
+    }
+
+    mutating func take(_ key: String, isSteal: Bool, _ now: Timestamp) -> Effect? {
         guard let lease = rows[key]?.lease, tenures[key] == nil, takes[key] == nil else { return nil }
         if let until = avoided[key] {
             if now < until { return nil }

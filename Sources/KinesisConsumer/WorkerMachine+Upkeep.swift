@@ -8,7 +8,8 @@ struct Upkeep: Sendable {
     var nextSegmentScan = Timestamp.zero
     /// The scan on its way, and whether it is one at KCL's cadence, after which a steal is allowed.
     var scanning: (scan: WorkerMachine.Scan, isTakersRun: Bool, at: Timestamp)?
-    var readsPredecessor = false
+    /// Counts the segment scans: its own segment and the others it reads come in turn.
+    var turn = 0
     var scanFailures = 0
     /// Read units of the last whole scan.
     var wholeScanUnits = 0.0
@@ -103,19 +104,39 @@ extension WorkerMachine {
     }
 
     private mutating func scanIfDue(_ now: Timestamp) -> Scan? {
-        guard upkeep.scanning == nil else { return nil }
-        let owners = liveOwners()
         let isTakersRun = now >= upkeep.nextWholeScan
-        guard isTakersRun || now >= upkeep.nextSegmentScan else { return nil }
+        guard upkeep.scanning == nil, isTakersRun || now >= upkeep.nextSegmentScan else { return nil }
         var scan = Scan(segment: 0, segments: 1)
-        if !isTakersRun, owners.count > 1, let rank = owners.firstIndex(of: configuration.workerID) {
-            // Its own segment and its predecessor's in turn, so that a worker that is gone leaves none unread.
-            let segment = upkeep.readsPredecessor ? (rank + owners.count - 1) % owners.count : rank
-            upkeep.readsPredecessor.toggle()
-            scan = Scan(segment: segment, segments: owners.count)
+        if !isTakersRun {
+            let (segments, mine) = readingShare()
+            if segments > 1 {
+                upkeep.turn += 1
+                scan = Scan(segment: mine[upkeep.turn % mine.count], segments: segments)
+            }
         }
         upkeep.scanning = (scan, isTakersRun, now)
         return scan
+    }
+
+    /// How the table is shared out for reading: as many segments as there are owners in it, the dead included as long as
+    /// a row names them, so that everybody who knows the same rows shares them out the same. Each reads the segment of
+    /// its rank, those of the dead before it, and that of the first living one before it, so that a worker that is
+    /// gone leaves none unread.
+    private func readingShare() -> (segments: Int, mine: [Int]) {
+        var named: Set<String> = [configuration.workerID]
+        for case .lease(let lease) in rows.values where !lease.isEnded {
+            if let owner = lease.leaseOwner { named.insert(owner) }
+        }
+        let owners = named.sorted()
+        guard owners.count > 1, let rank = owners.firstIndex(of: configuration.workerID) else { return (1, [0]) }
+        let living = Set(liveOwners())
+        var mine = [rank]
+        for distance in 1..<owners.count {
+            let other = (rank + owners.count - distance) % owners.count
+            mine.append(other)
+            if living.contains(owners[other]) { break }
+        }
+        return (owners.count, mine)
     }
 
     mutating func scanned(_ scan: Scan, _ read: [LeaseRow], _ units: Double, _ now: Timestamp) -> [Effect] {
@@ -126,16 +147,31 @@ extension WorkerMachine {
         note(read, isWhole: scan.isWhole, now)
         scheduleScans(after: scanning, now)
         for case .lease(let lease) in read where lease.isEnded { parentEndedElsewhere(lease.shardID) }
-        var effects = takeLeases(maySteal: scanning.isTakersRun, now)
+        var effects = doubt(read, now) + takeLeases(maySteal: scanning.isTakersRun, now)
         if scanning.isTakersRun { effects += failoverWarnings() }
         upkeep.nextExpiry = nextExpiry(after: now)
+        return effects
+    }
+
+    /// Rows of ours that are in others' hands by now: the robbed worker need not wait for its next renewal to know.
+    private mutating func doubt(_ read: [LeaseRow], _ now: Timestamp) -> [Effect] {
+        var effects: [Effect] = []
+        for case .lease(let lease) in read where lease.leaseOwner != configuration.workerID {
+            guard var tenure = tenures[lease.leaseKey], lease.leaseCounter > tenure.held.lease.leaseCounter else {
+                continue
+            }
+            effects += route(tenure.held.doubted(), &tenure, now)
+            tenures[lease.leaseKey] = tenure
+        }
         return effects
     }
 
     private mutating func scheduleScans(
         after scanning: (scan: Scan, isTakersRun: Bool, at: Timestamp), _ now: Timestamp
     ) {
-        let interval = generator.jittered(upkeep.segmentInterval, by: 0.05)
+        // Whoever reads for the dead reads as often as they would have.
+        let share = Double(max(2, readingShare().mine.count)) / 2
+        let interval = generator.jittered(upkeep.segmentInterval, by: 0.05) / share
         upkeep.nextSegmentScan = max(now, scanning.at + interval)
         if scanning.isTakersRun {
             upkeep.nextWholeScan = scanning.at + upkeep.wholeInterval(workers: liveOwners().count)

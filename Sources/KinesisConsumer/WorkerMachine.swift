@@ -80,6 +80,8 @@ struct WorkerMachine: Machine, Sendable {
     var isStreamGone = false
     /// Takes in flight, and whether each is a steal.
     var takes: [String: Bool] = [:]
+    /// Steals that are tried once more.
+    private var secondTries: Set<String> = []
     /// Leases given up on purpose: not taken back before this.
     var avoided: [String: Timestamp] = [:]
     var upkeep: Upkeep
@@ -175,7 +177,7 @@ struct WorkerMachine: Machine, Sendable {
     }
 
     /// Passes what the lease says to the shard.
-    private mutating func route(
+    mutating func route(
         _ actions: [HeldLease.Action], _ tenure: inout Tenure, _ now: Timestamp
     ) -> [Effect] {
         let key = tenure.held.lease.leaseKey
@@ -298,6 +300,7 @@ struct WorkerMachine: Machine, Sendable {
         _ key: String, _ result: WriteResult, _ sentAt: Timestamp, _ now: Timestamp
     ) -> [Effect] {
         let isSteal = takes.removeValue(forKey: key) ?? false
+        let isSecondTry = secondTries.remove(key) != nil
         let before = rows[key]?.lease
         switch result {
         case .stored(let image):
@@ -309,7 +312,10 @@ struct WorkerMachine: Machine, Sendable {
             return begin(lease, previousOwner: before?.leaseOwner, isSteal: isSteal, sentAt, now)
         case .conditionFailed(let image):
             if let image { note([.lease(image)], isWhole: false, now) } else { rows[key] = nil }
-            return []
+            // The victim renewed between our read and our write; the image is fresh, so one more try is in order.
+            guard isSteal, !isSecondTry, image?.leaseOwner == before?.leaseOwner else { return [] }
+            secondTries.insert(key)
+            return take(key, isSteal: true, now).map { [$0] } ?? []
         case .lost, .failed:
             // The next look at the row shows our name in it, or not.
             return []

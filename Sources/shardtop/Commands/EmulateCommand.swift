@@ -1,0 +1,91 @@
+import ArgumentParser
+import AWSWire
+import CTerminal
+import CurlTransport
+import Emulator
+import Machine
+
+struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
+    static let configuration = CommandConfiguration(
+        commandName: "emulate",
+        abstract: "Serve Kinesis and DynamoDB from memory on one port.",
+        discussion: """
+            Prints one line when it is ready, and ends on SIGTERM and SIGINT. Any credentials are accepted. Point a \
+            client at it with AWS_ENDPOINT_URL=http://127.0.0.1:4567.
+            """)
+
+    @Option(help: "The port; 0 picks a free one.")
+    var port = 4567
+
+    @Option(help: "The address to listen on.")
+    var bind = "127.0.0.1"
+
+    @Option(name: .customLong("stream"), help: "A stream to create, NAME:SHARDS; may be repeated.")
+    var streams: [String] = []
+
+    @Option(help: "A JSON file of faults: throttles, failures, delays, lost answers.")
+    var faults: String?
+
+    @Flag(help: "Listen on an address that is not loopback, and serve any Host.")
+    var allowRemote = false
+
+    @Flag(help: "Do not enforce the limits of shards (5 reads/s, 2 MB/s; 1 MB/s, 1000 records/s).")
+    var noLimits = false
+
+    func run() async throws {
+        let interruption = Interruption()
+        var configuration = EmulatorConfiguration()
+        configuration.enforcesShardLimits = !noLimits
+        let time = TimeSource.system
+        let emulator = Emulator(
+            configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan())
+        try await createStreams(emulator, time)
+        let server = try await Self.serve(emulator, host: bind, port: port, allowsRemote: allowRemote)
+        Output.print("shardtop emulate: listening on \(server.endpoint)")
+        await withDiscardingTaskGroup { group in
+            group.addTask { await server.run() }
+            _ = await interruption.wait()
+            server.shutdown()
+        }
+    }
+
+    static func serve(
+        _ emulator: Emulator, host: String = "127.0.0.1", port: Int, allowsRemote: Bool = false
+    ) async throws -> EmulatorServer {
+        do {
+            return try await EmulatorServer.bind(
+                emulator: emulator, host: host, port: port, allowsRemote: allowsRemote)
+        } catch {
+            throw Failure(error.description)
+        }
+    }
+
+    private func faultPlan() throws -> FaultPlan {
+        guard let faults else { return FaultPlan() }
+        do {
+            guard let bytes = try SystemHost().readFile(faults, bytesMax: 1 << 20) else {
+                throw Failure("\(faults): no such file", status: .usage)
+            }
+            return try FaultPlan(json: bytes)
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            throw Failure("\(faults): \(error)", status: .usage)
+        }
+    }
+
+    private func createStreams(_ emulator: Emulator, _ time: TimeSource) async throws {
+        let connection = Connection(
+            region: emulator.configuration.region, transport: EmulatorTransport(emulator: emulator),
+            credentials: StaticCredentials(accessKeyID: "emulate", secretAccessKey: "emulate"), time: time, seed: 0)
+        for text in streams {
+            let parts = text.split(separator: ":")
+            guard let name = parts.first, parts.count <= 2, let shards = parts.count == 2 ? Int(parts[1]) : 1 else {
+                throw Failure("--stream \(text): write it NAME:SHARDS", status: .usage)
+            }
+            do { try await connection.kinesis.createStream(String(name), shards: shards) } catch {
+                throw Failure("--stream \(text): \(error)", status: .usage)
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import ArgumentParser
+import CurlTransport
+import Dashboard
+import Fleet
+import Machine
+import Synchronization
+
+struct WatchCommand: AsyncParsableCommand, HandlesSignals {
+    static let configuration = CommandConfiguration(
+        commandName: "watch",
+        abstract: "Watch a KCL application, whoever wrote its workers.",
+        discussion: "It reads the lease table and, with --stream, the stream's shards. It writes only with --write.")
+
+    @OptionGroup var fleet: FleetOptions
+    @OptionGroup var screen: ScreenOptions
+
+    @Option(help: "How often to read the table; `auto` is 5 s, slower where that is dear.")
+    var refresh = "auto"
+
+    @Option(help: "Write what changes as NDJSON, for `replay`.")
+    var record: String?
+
+    func run() async throws {
+        let host = SystemHost()
+        let connection = try Connection(fleet.connection, host: host)
+        defer { connection.close() }
+        var configuration = fleet.configuration(connection, host)
+        if refresh != "auto" {
+            guard let interval = Duration(argument: refresh), interval >= .seconds(1) else {
+                throw Failure("--refresh \(refresh): give auto, or a time of a second or more", status: .usage)
+            }
+            configuration.refresh = .every(interval)
+        }
+        let recording = try record.map { try LineFile($0, truncating: true) }
+        try await FleetScreen.run(
+            configuration, connection, screen, host: host, purpose: .watch,
+            actor: fleet.actor(connection, host), recording: recording)
+    }
+}
+
+/// An observer, an operator and the screen in front of them.
+enum FleetScreen {
+    /// What the embedding program adds to a fleet that it runs itself.
+    struct Engine: Sendable {
+        /// Connects the workers' events to the observer, and reports the workers.
+        var attach: @Sendable (Observer, Screen) async -> Void
+        var demo: @Sendable (Dashboard.DemoCommand) -> Void
+    }
+
+    @discardableResult
+    static func run(
+        _ configuration: FleetConfiguration, _ connection: Connection, _ options: ScreenOptions, host: SystemHost,
+        purpose: Model.Configuration.Purpose, actor: Operator, recording: LineFile? = nil, engine: Engine? = nil
+    ) async throws -> Screen.End {
+        let post = ObserverBox()
+        let doors = Screen.Doors(
+            plan: { request, snapshot in try request.plan(in: snapshot) },
+            perform: { plan in
+                let outcome = await actor.perform(plan)
+                post.observer?.note(plan, outcome)
+                return outcome
+            },
+            setRefresh: { interval in post.observer?.post(FleetMachine.Event.refreshChanged(.every(interval))) },
+            refreshNow: { post.observer?.post(FleetMachine.Event.refreshRequested) },
+            demo: { command in engine?.demo(command) })
+        let screen = try Screen(options, purpose: purpose, host: host, time: connection.time, doors: doors)
+        let observer = Observer(
+            configuration, dynamoDB: connection.dynamoDB,
+            kinesis: configuration.identity.stream == nil ? nil : connection.kinesis, time: connection.time,
+            record: recording.map { file in { @Sendable lines in lines.forEach { try? file.append($0) } } },
+            publish: { screen.show($0) })
+        post.set(observer)
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await observer.run() }
+            if let engine { group.addTask { await engine.attach(observer, screen) } }
+            let end = await screen.run()
+            group.cancelAll()
+            return end
+        }
+    }
+}
+
+/// The observer is made after the screen that it publishes to.
+private final class ObserverBox: Sendable {
+    private let box = Mutex<Observer?>(nil)
+
+    var observer: Observer? { box.withLock { $0 } }
+
+    func set(_ observer: Observer) { box.withLock { $0 = observer } }
+}

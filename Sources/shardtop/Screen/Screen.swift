@@ -1,0 +1,187 @@
+import CurlTransport
+import Dashboard
+import Fleet
+import Machine
+import Synchronization
+
+/// The loop of the screen: events into the model, its effects out, one frame for each batch of events.
+///
+/// Nothing that the engine does waits for it: snapshots and frames are mailboxes where the latest wins.
+final class Screen: Sendable {
+    /// What the screen has done for it by the program around it.
+    struct Doors: Sendable {
+        /// Answers `planMade` or throws `Refusal`.
+        var plan: @Sendable (PlanRequest, FleetSnapshot) throws -> Plan
+        var perform: @Sendable (Plan) async -> PlanOutcome
+        var setRefresh: @Sendable (Duration) -> Void
+        var refreshNow: @Sendable () -> Void
+        var demo: @Sendable (Dashboard.DemoCommand) -> Void
+    }
+
+    /// Why the screen ended.
+    enum End: Sendable {
+        case quit
+        /// The terminal is gone; the engine goes on without one.
+        case headless
+    }
+
+    private let terminal: CursesTerminal
+    private let doors: Doors
+    private let time: TimeSource
+    private let themes: ThemeShelf
+    private let symbols: Symbols
+    private let events: AsyncStream<ModelEvent>
+    private let continuation: AsyncStream<ModelEvent>.Continuation
+    /// Not drawn yet.
+    private let latest = Mutex<FleetSnapshot?>(nil)
+    /// By which plans are made, also while the picture is frozen.
+    private let newest = Mutex<FleetSnapshot?>(nil)
+    private let purpose: Model.Configuration.Purpose
+    private let hasMouse: Bool
+
+    /// At most so many frames a second are drawn.
+    private static let frameInterval: Duration = .milliseconds(33)
+
+    init(
+        _ options: ScreenOptions, purpose: Model.Configuration.Purpose, host: SystemHost, time: TimeSource, doors: Doors
+    ) throws {
+        themes = try options.themes(host)
+        hasMouse = !options.noMouse
+        do {
+            terminal = try CursesTerminal(wanted: options.depth(host), hasMouse: hasMouse)
+        } catch {
+            throw Failure("\(error); use --headless, or `shardtop status`")
+        }
+        symbols = options.ascii ? .ascii : .unicode
+        self.purpose = purpose
+        self.doors = doors
+        self.time = time
+        (events, continuation) = AsyncStream.makeStream(of: ModelEvent.self, bufferingPolicy: .bufferingNewest(4096))
+    }
+
+    func post(_ event: ModelEvent) { continuation.yield(event) }
+
+    /// The newest picture; an older one that nobody drew yet is dropped.
+    func show(_ snapshot: FleetSnapshot) {
+        latest.withLock { $0 = snapshot }
+        newest.withLock { $0 = snapshot }
+        continuation.yield(.ticked(time.now()))
+    }
+
+    func run() async -> End {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [terminal, continuation] in
+                for await event in terminal.events { continuation.yield(.terminal(event)) }
+                continuation.yield(.terminal(.closed))
+            }
+            group.addTask { [time, continuation] in
+                while (try? await time.sleep(for: .seconds(1))) != nil { continuation.yield(.ticked(time.now())) }
+            }
+            let end = await loop()
+            group.cancelAll()
+            terminal.close()
+            return end
+        }
+    }
+
+    private func loop() async -> End {
+        let size = terminal.size
+        var model = Model(
+            Model.Configuration(
+                purpose: purpose, themes: themes.names, theme: themes.chosen, hasMouse: hasMouse),
+            width: size.width, height: size.height, now: time.now())
+        var look = makeLook(themes.chosen)
+        terminal.present(render(model, look: look))
+        var drawnAt = time.now()
+        var isFrameDue = false
+        for await event in events {
+            var effects: [ModelEffect] = []
+            if let snapshot = latest.withLock({ latest in
+                defer { latest = nil }
+                return latest
+            }) {
+                effects += model.handle(.snapshotTaken(snapshot))
+            }
+            effects += model.handle(event)
+            for effect in effects {
+                if case .setTheme(let name) = effect { look = makeLook(name) }
+                if let end = perform(effect) { return end }
+            }
+            let now = time.now()
+            // Keys are drawn at once; everything else may wait for the next frame.
+            let isKey = if case .terminal(.key) = event { true } else { false }
+            if !isKey, now - drawnAt < Self.frameInterval {
+                if !isFrameDue { drawLater() }
+                isFrameDue = true
+                continue
+            }
+            isFrameDue = false
+            drawnAt = now
+            terminal.present(render(model, look: look))
+        }
+        return .quit
+    }
+
+    private func drawLater() {
+        Task { [time, continuation] in
+            try? await time.sleep(for: Self.frameInterval)
+            continuation.yield(.ticked(time.now()))
+        }
+    }
+
+    private func makeLook(_ name: String) -> Look {
+        let theme = (try? themes.theme(name)) ?? BundledThemes.theme(BundledThemes.standard)
+        return Look(theme: (theme ?? Theme.parse("", name: name).theme).reduced(to: terminal.depth), symbols: symbols)
+    }
+
+    /// Returns where the screen ends.
+    private func perform(_ effect: ModelEffect) -> End? {
+        switch effect {
+        case .makePlan(let request): makePlan(request)
+        case .perform(let plan):
+            Task { [doors, continuation] in continuation.yield(.planPerformed(await doors.perform(plan))) }
+        case .setRefresh(let interval): doors.setRefresh(interval)
+        case .refreshNow: doors.refreshNow()
+        case .setTheme: break
+        case .setMouse(let isOn): terminal.setMouse(isOn)
+        case .copy(let text): terminal.copy(text)
+        case .export(let path, let text): export(text, to: path)
+        case .demo(let command): doors.demo(command)
+        case .suspend: terminal.suspend()
+        case .redraw: terminal.redraw()
+        case .goHeadless: return .headless
+        case .quit: return .quit
+        }
+        return nil
+    }
+
+    private func makePlan(_ request: PlanRequest) {
+        guard let snapshot = newest.withLock({ $0 }) else { return post(.planRefused("nothing is known of the fleet yet")) }
+        do { post(.planMade(try doors.plan(request, snapshot))) } catch { post(.planRefused("\(error)")) }
+    }
+
+    private func export(_ text: String, to path: String) {
+        do {
+            try LineFile(path, truncating: true).append(text)
+            post(.reported(nil, "written to \(path)"))
+        } catch let failure as Failure {
+            post(.reported(.warning, failure.message))
+        } catch {
+            post(.reported(.warning, "\(error)"))
+        }
+    }
+}
+
+extension PlanRequest {
+    /// The plan for what was asked, by the newest picture.
+    func plan(in snapshot: FleetSnapshot) throws -> Plan {
+        switch self {
+        case .steal(let lease, let worker): try Plan.steal(lease, to: worker, in: snapshot)
+        case .evict(let lease): try Plan.evict(lease, in: snapshot)
+        case .release(let lease): try Plan.release(lease, in: snapshot)
+        case .split(let shard, let point):
+            try Plan.split(shard, at: point.map { .key($0) } ?? .middle, in: snapshot)
+        case .merge(let shard, let adjacent): try Plan.merge(shard, with: adjacent, in: snapshot)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import CTerminal
+import Glibc
+
+@main
+struct Shardtop: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shardtop",
+        abstract: "Watch and operate fleets of Amazon Kinesis consumers; run one; emulate both services.",
+        discussion: """
+            Without a command it starts `demo`: a fleet of real workers on an emulated stream, in this process, with no \
+            account and no network.
+
+            Exit status: 0 done; 1 failed; 2 usage; 3 the condition no longer held and nothing was written; 4 refused \
+            for safety.
+            """,
+        version: "shardtop 0.1.0",
+        subcommands: [
+            DemoCommand.self, WatchCommand.self, ConsumeCommand.self, EmulateCommand.self, PutCommand.self,
+            StatusCommand.self, LeaseCommand.self, ShardCommand.self,
+        ],
+        defaultSubcommand: DemoCommand.self)
+
+    /// Parses and runs; ArgumentParser's own status for usage (64) is mapped to 2.
+    @concurrent
+    static func main() async {
+        // Before any thread exists, so that every thread inherits the mask.
+        shardtop_block_signals()
+        do {
+            var command = try parseAsRoot()
+            if !(command is any HandlesSignals) { unblockSignals() }
+            if let found = command as? any AsyncParsableCommand {
+                // The command is nobody else's any more; ArgumentParser's existentials cannot say so.
+                nonisolated(unsafe) var asynchronous = found
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as Failure {
+            Output.error("shardtop: \(failure.message)")
+            Output.exit(failure.status)
+        } catch {
+            let status = exitCode(for: error)
+            let text = fullMessage(for: error)
+            if status.isSuccess {
+                Output.print(text)
+                Output.exit(.done)
+            }
+            Output.error(text)
+            Output.exit(.usage)
+        }
+    }
+}
+
+/// A command that ends by itself on SIGINT and SIGTERM; every other is ended by them.
+protocol HandlesSignals {}
+
+private func unblockSignals() {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH] { sigaddset(&set, signal) }
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
+}
+
+/// What the process ends with.
+enum ExitStatus: Int32 {
+    case done = 0
+    case failed = 1
+    case usage = 2
+    /// The condition no longer held; nothing was written.
+    case intentGone = 3
+    /// Refused for safety.
+    case refused = 4
+}
+
+/// A command ends with one clear line and a status.
+struct Failure: Error {
+    var status: ExitStatus
+    var message: String
+
+    init(_ message: String, status: ExitStatus = .failed) {
+        self.message = message
+        self.status = status
+    }
+}
