@@ -4,7 +4,8 @@ import Glibc
 
 /// How a transfer failed and how far it came, as libcurl tells it; turned here into what we say about it.
 struct CurlFailure {
-    var code: CURLcode
+    /// libcurl's `CURLcode` as a number, so that a test needs no libcurl to make a failure.
+    var code: UInt32
     /// libcurl's own words.
     var detail: String
     var endpoint: Endpoint
@@ -43,7 +44,7 @@ struct CurlFailure {
     }
 
     private var explanation: (TransportError.Kind, String) {
-        switch code {
+        switch CURLcode(code) {
         case CURLE_COULDNT_RESOLVE_HOST:
             (.cannotResolve, "the name \(endpoint.host) is not known: are the endpoint and the region right?")
         case CURLE_COULDNT_RESOLVE_PROXY:
@@ -51,7 +52,7 @@ struct CurlFailure {
         case CURLE_COULDNT_CONNECT: (.cannotConnect, refusal)
         case CURLE_OPERATION_TIMEDOUT: (.timedOut, delay)
         case CURLE_PEER_FAILED_VERIFICATION:
-            (.tls, "\(peer) is not trusted: \(detail); AWS_CA_BUNDLE names the authorities that are")
+            (.tls, "\(peer) is not trusted: \(detail); \(advice)")
         case CURLE_SSL_CACERT_BADFILE:
             (.tls, "the certificate authorities in \(caBundle ?? "the system's file") cannot be read: \(detail)")
         case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_USE_SSL_FAILED:
@@ -65,8 +66,13 @@ struct CurlFailure {
         }
     }
 
+    /// What to do about a certificate that does not pass: the name is wrong, or nobody vouches for it.
+    private var advice: String {
+        detail.contains("subject name") ? "is the endpoint right?" : "AWS_CA_BUNDLE names the authorities that are"
+    }
+
     private var words: String {
-        detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        detail.isEmpty ? String(cString: curl_easy_strerror(CURLcode(code))) : detail
     }
 
     private var refusal: String {

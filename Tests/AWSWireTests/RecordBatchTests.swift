@@ -54,7 +54,8 @@ import Testing
         let batch = try RecordBatch(
             json: Bytes(
                 """
-                {"Re\\u0063ords":[{"SequenceNumber":"\\u0031\\u0032","Data":"\\/\\/8\\u003d","PartitionKey":"a\\"\\n\\ud83d\\ude42"},
+                {"Re\\u0063ords":[{"SequenceNumber":"\\u0031\\u0032","Data":"\\/\\/8\\u003d",
+                "PartitionKey":"a\\"\\n\\ud83d\\ude42"},
                 {"SequenceNumber":"13","PartitionKey":"é","Data":"//8="}]}
                 """))
         #expect(batch.records[0].sequenceNumber.description == "12")
