@@ -56,6 +56,8 @@ struct DynamoDBTable: Sendable {
     let createdAt: UnixTime
     let keys: KeySchema
     let settings: DynamoDBSettings
+    /// What was consumed since the table was created, its indexes' share included.
+    private(set) var units = ConsumedUnits()
     /// Key attributes of the table and its indexes with their types.
     var attributeTypes: OrderedDictionary<String, String>
     var indexes: [SecondaryIndex]
@@ -231,6 +233,7 @@ extension DynamoDBTable {
     }
 
     mutating func charge(_ consumed: ConsumedCapacity) {
+        units.add(consumed)
         if consumed.isWrite {
             // Local indexes draw on the table's throughput.
             let local = consumed.localIndexes.reduce(0) { $0 + (consumed.indexes[$1] ?? 0) }

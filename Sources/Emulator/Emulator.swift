@@ -14,6 +14,7 @@ package final class Emulator: Sendable {
     package let faults: FaultInjector
     package let counters = EmulatorCounters()
     let time: TimeSource
+    private let start: Timestamp
     private let generator: Mutex<SeededGenerator>
 
     package init(
@@ -23,20 +24,27 @@ package final class Emulator: Sendable {
         var generator = SeededGenerator(seed: seed)
         self.configuration = configuration
         self.time = time
+        start = time.now()
         kinesis = KinesisService(configuration: configuration, time: time)
         dynamoDB = DynamoDBService(
             account: configuration.accountID, region: configuration.region, time: time, seed: generator.next(),
             settings: configuration.dynamoDB)
-        self.faults = FaultInjector(faults, seed: generator.next(), start: time.now())
+        self.faults = FaultInjector(faults, seed: generator.next(), start: start)
         self.generator = Mutex(generator)
     }
 
+    /// The time since the emulator's start, by which faults are planned.
+    package var elapsed: Duration { time.now() - start }
+
     /// Answers one request as the service would. The connection may be lost instead, when the fault plan says so.
     ///
-    /// - Parameter requiresSignature: whether a request without `Authorization` is refused; signatures themselves are
-    ///   not verified, only their date.
+    /// - Parameters:
+    ///   - requiresSignature: whether a request without `Authorization` is refused; signatures themselves are not
+    ///     verified, only their date.
+    ///   - deadline: when the caller gives up. Delays of the fault plan end there: the request is still carried out,
+    ///     but nobody waits for the answer.
     package func handle(
-        _ request: Request, requiresSignature: Bool = true
+        _ request: Request, requiresSignature: Bool = true, deadline: Timestamp = .never
     ) async throws(ConnectionLost) -> Response {
         let call: ServiceCall
         do throws(ServiceError) {
@@ -48,13 +56,17 @@ package final class Emulator: Sendable {
         }
         let decision = faults.decide(call, at: time.now()) { self.shards(touchedBy: call) }
         if decision.delay > .zero {
-            do { try await time.sleep(for: decision.delay) } catch { throw ConnectionLost(tookEffect: false) }
+            do { try await time.sleep(min(deadline, time.now() + decision.delay)) } catch {
+                throw ConnectionLost(tookEffect: false)
+            }
         }
         if decision.isDropped { throw ConnectionLost(tookEffect: false) }
         let response = respond(
             result(of: call, decision), service: call.service, operation: call.operation)
         if decision.answerDelay > .zero {
-            do { try await time.sleep(for: decision.answerDelay) } catch { throw ConnectionLost(tookEffect: true) }
+            do { try await time.sleep(min(deadline, time.now() + decision.answerDelay)) } catch {
+                throw ConnectionLost(tookEffect: true)
+            }
         }
         if decision.isAnswerDropped { throw ConnectionLost(tookEffect: true) }
         return response

@@ -158,7 +158,8 @@ package final class EmulatorServer: Sendable {
     private func answer(to request: AssembledRequest) async -> Response? {
         let head = request.head
         if request.isTooLarge {
-            return Self.refusal(413, "RequestEntityTooLargeException", "The body is larger than 16 MiB.")
+            return Self.refusal(
+                413, "RequestEntityTooLargeException", "The body is larger than \(limits.bodyBytesMax) bytes.")
         }
         if !allowsRemote, let reason = HTTPGuard(host: host).refusal(of: head) {
             return Self.refusal(403, "AccessDeniedException", reason)

@@ -32,11 +32,11 @@ package struct EmulatorTransport: Transport {
     }
 
     package func send(_ request: Request) async throws(TransportError) -> Response {
-        let arrives = time.now() + request.timeout
+        let deadline = emulator.time.now() + request.timeout
         try await travel(requestWasSent: false)
         let response: Response
         do {
-            response = try await emulator.handle(request, requiresSignature: false)
+            response = try await emulator.handle(request, requiresSignature: false, deadline: deadline)
         } catch {
             try await travel(requestWasSent: true)
             throw TransportError(
@@ -44,7 +44,7 @@ package struct EmulatorTransport: Transport {
         }
         try await travel(requestWasSent: true)
         if Task.isCancelled { throw Self.cancelled(requestWasSent: true) }
-        if time.now() > arrives {
+        if emulator.time.now() >= deadline {
             throw TransportError(.timedOut, "no answer within \(request.timeout)", requestWasSent: true)
         }
         guard response.body.count <= request.responseBytesMax else {

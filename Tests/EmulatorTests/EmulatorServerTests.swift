@@ -2,6 +2,7 @@ import AWSWire
 import CurlTransport
 import Emulator
 import Machine
+import Synchronization
 import Testing
 
 @Suite("The door on a port") struct EmulatorServerTests {
@@ -153,6 +154,51 @@ import Testing
         #expect(throws: RawConnection.CannotConnect.self) { try RawConnection(port: server.port) }
     }
 
+    /// An emulator whose ListStreams waits until `gate` opens, and a connection that waits for its answer.
+    private func waiting(
+        at gate: AsyncStream<Void>, body: (EmulatorServer, RawConnection) async throws -> Void
+    ) async throws {
+        var time = TestClock().source
+        time.sleep = { _ in
+            for await _ in gate { return }
+            try Task.checkCancellation()
+        }
+        let emulator = Emulator(configuration: .immediate, time: time)
+        let fault = emulator.faults.add(Fault(.delay(.seconds(1)), operation: "ListStreams"))
+        let server = try await EmulatorServer.bind(emulator: emulator)
+        try await withThrowingTaskGroup { group in
+            group.addTask { await server.run() }
+            let connection = try RawConnection(port: server.port)
+            await connection.send(rawRequest())
+            while emulator.faults.timesFired(fault) == 0 { await Task.yield() }
+            try await body(server, connection)
+            group.cancelAll()
+        }
+    }
+
+    @Test("An answer under way at shutdown is still sent, and its connection closed")
+    func shutdownUnderWay() async throws {
+        let (gate, open) = AsyncStream.makeStream(of: Void.self)
+        try await waiting(at: gate) { (server, connection) async throws in
+            server.shutdown()
+            open.yield()
+            #expect(await connection.answer().status == 200)
+            _ = await connection.receive()
+            #expect(connection.isClosed)
+        }
+    }
+
+    @Test("Cancelling the server drops what is under way")
+    func cancel() async throws {
+        let (gate, open) = AsyncStream.makeStream(of: Void.self)
+        let held = Mutex<RawConnection?>(nil)
+        try await waiting(at: gate) { (_, connection) async throws in held.withLock { $0 = connection } }
+        let connection = try #require(held.withLock { $0 })
+        #expect(await connection.receive() == "")
+        #expect(connection.isClosed)
+        open.finish()
+    }
+
     @Test("Requests that are no call get the service's errors")
     func notACall() async throws {
         try await served { (server) async throws in
@@ -190,6 +236,50 @@ import Testing
             }
             #expect(answer.headers["x-amz-crc32"] == String(~crc))
             #expect(answer.headers["content-type"] == "application/x-amz-json-1.0")
+        }
+    }
+
+    @Test("What a table costs is counted, reads and writes apart", arguments: Door.allCases)
+    func consumedUnits(door: Door) async throws {
+        try await through(door) { (subject) async throws in
+            let table = subject.client(.dynamodb)
+            _ = try await table.call(
+                "CreateTable",
+                [
+                    "TableName": "leases", "BillingMode": "PAY_PER_REQUEST",
+                    "KeySchema": [["AttributeName": "leaseKey", "KeyType": "HASH"]],
+                    "AttributeDefinitions": [["AttributeName": "leaseKey", "AttributeType": "S"]],
+                ])
+            let key: AWSValue = ["leaseKey": ["S": "a"]]
+            _ = try await table.call("PutItem", ["TableName": "leases", "Item": key])
+            _ = try await table.call("GetItem", ["TableName": "leases", "Key": key, "ConsistentRead": true])
+            _ = try await table.call("Scan", ["TableName": "leases"])
+            let units = try #require(subject.emulator.dynamoDB.consumedUnits(table: "leases"))
+            #expect(units.reads == 1.5)
+            #expect(units.writes == 1)
+            #expect(subject.emulator.counters.calls("DynamoDB.Scan") == 1)
+            #expect(subject.emulator.dynamoDB.consumedUnits(table: "none") == nil)
+        }
+    }
+
+    @Test("A fault finds a lease row by its shard", arguments: Door.allCases)
+    func leaseFault(door: Door) async throws {
+        try await through(door) { (subject) async throws in
+            subject.emulator.faults.add(Fault(.throttle, operation: "DynamoDB", shard: shardID(1), worker: "w"))
+            func type(_ leaseKey: String, worker: String) async throws -> String? {
+                do {
+                    _ = try await subject.client(.dynamodb, worker: worker).call(
+                        "GetItem", ["TableName": "none", "Key": ["leaseKey": ["S": .string(leaseKey)]]])
+                    return nil
+                } catch {
+                    return error.type
+                }
+            }
+            #expect(try await type(shardID(1), worker: "w") == "ProvisionedThroughputExceededException")
+            let multiStream = "123456789012:words:1700000000:\(shardID(1))"
+            #expect(try await type(multiStream, worker: "w") == "ProvisionedThroughputExceededException")
+            #expect(try await type(shardID(0), worker: "w") == "ResourceNotFoundException")
+            #expect(try await type(shardID(1), worker: "x") == "ResourceNotFoundException")
         }
     }
 
@@ -233,7 +323,7 @@ import Testing
                 "arn:aws:kinesis:us-east-1:123456789012:stream/words", "shardId-99999999999999999999",
             ]
             var generator = SeededGenerator(seed: 42)
-            for _ in 0..<(door == .inProcess ? 5000 : 300) {
+            for _ in 0..<(door == .inProcess ? 2000 : 200) {
                 var input: AWSValue = ["StreamName": "words"]
                 for _ in 0..<Int.random(in: 0...6, using: &generator) {
                     guard let name = names.randomElement(using: &generator),

@@ -90,6 +90,20 @@ import Testing
         }
     }
 
+    @Test("A caller gives up after its timeout, and the delayed write happens all the same")
+    func timeout() async throws {
+        try await through(.inProcess) { (subject) async throws in
+            try await subject.stream()
+            subject.emulator.faults.add(Fault(.delay(.seconds(300)), operation: "PutRecords", count: 1))
+            await #expect { try await subject.put(["late"]) } throws: { error in
+                guard let error = error as? AWSError, case .transport(let lost) = error.cause else { return false }
+                return lost.kind == .timedOut && lost.requestWasSent
+            }
+            #expect(subject.emulator.elapsed == .seconds(30))
+            #expect(try await subject.read(try await subject.iterator()).texts == ["late"])
+        }
+    }
+
     @Test("Iterators expire on command", arguments: Door.allCases)
     func expiredIterator(door: Door) async throws {
         try await through(door) { (subject) async throws in

@@ -41,6 +41,26 @@ import Testing
         }
     }
 
+    @Test("Sequence numbers and arrivals go on rising when the clock is set back", arguments: Door.allCases)
+    func clockSetBack(door: Door) async throws {
+        try await through(door) { (subject) async throws in
+            try await subject.stream()
+            var numbers: [SequenceNumber] = []
+            for _ in 0..<4 {
+                numbers += try await subject.put(["a", "b"]).compactMap(SequenceNumber.init)
+                subject.clock.stepWall(.seconds(-30))
+            }
+            try await subject.kinesis.splitShard(stream: "words", shard: shardID(0), at: 1000)
+            numbers += try await subject.put(["child"]).compactMap(SequenceNumber.init)
+            #expect(numbers.count == 9)
+            #expect(zip(numbers, numbers.dropFirst()).allSatisfy { $0 < $1 })
+            let records = try await subject.kinesis.getRecords(iterator: try await subject.iterator(), limit: 10)
+                .records
+            #expect(records.map(\.sequenceNumber) == Array(numbers.dropLast()))
+            #expect(records.allSatisfy { $0.approximateArrival == TestClock.start })
+        }
+    }
+
     @Test("Too much at once is refused whole", arguments: Door.allCases)
     func tooMuch(door: Door) async throws {
         try await through(door) { (subject) async throws in
@@ -70,18 +90,6 @@ import Testing
             #expect(try await put([entry(1, key: "")])?.type == "ValidationException")
             #expect(try await put([["Data": "%%%%", "PartitionKey": "k"]])?.type == "SerializationException")
             #expect(try await subject.read(try await subject.iterator()).texts.isEmpty)
-        }
-    }
-
-    @Test("A stream set to larger records takes 10 MiB at once")
-    func largeRecords() async throws {
-        try await through(.inProcess) { (subject) async throws in
-            _ = try await subject.call(
-                "CreateStream", ["StreamName": "words", "ShardCount": 1, "MaxRecordSizeInKiB": 10_240])
-            let data = Bytes([UInt8](repeating: 9, count: (10 << 20) - 10))
-            _ = try await subject.kinesis.putRecords(stream: "words", [PutRecord(data: data, partitionKey: "k")])
-            let batch = try await subject.kinesis.getRecords(iterator: try await subject.iterator(), limit: 10)
-            #expect(batch.records.map(\.data) == [data])
         }
     }
 
@@ -139,21 +147,22 @@ import Testing
         }
     }
 
-    @Test("After a read of 10 MiB a shard refuses reads for five seconds")
+    @Test("A read of more than 2 MiB is paid for with seconds in which the shard refuses reads")
     func readBytes() async throws {
         try await through(.inProcess, Self.limited()) { (subject) async throws in
             try await subject.stream()
             let data = Bytes([UInt8](repeating: 7, count: (1 << 20) - 1))
-            for _ in 0..<10 {
+            for _ in 0..<4 {
                 _ = try await subject.kinesis.putRecords(
                     stream: "words", [PutRecord(data: data, partitionKey: "k")])
                 subject.clock.advance(.seconds(1))
             }
-            let input: AWSValue = ["ShardIterator": .string(try await subject.iterator())]
-            #expect(try await subject.call("GetRecords", input)["Records"]?.list?.count == 10)
-            subject.clock.advance(.milliseconds(4999))
+            let iterator = try await subject.iterator()
+            #expect(try await subject.kinesis.getRecords(iterator: iterator, limit: 10).records.count == 4)
+            let input: AWSValue = ["ShardIterator": .string(try await subject.iterator(.latest))]
+            subject.clock.advance(.milliseconds(1990))
             #expect(try await subject.failure("GetRecords", input)?.type == "ProvisionedThroughputExceededException")
-            subject.clock.advance(.milliseconds(1))
+            subject.clock.advance(.milliseconds(10))
             #expect(try await subject.failure("GetRecords", input) == nil)
         }
     }

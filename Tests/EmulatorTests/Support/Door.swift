@@ -18,6 +18,7 @@ final class TestClock: Sendable {
     static let start = UnixTime(milliseconds: 1_900_000_000_250)
 
     private let elapsed = Mutex<Duration>(.zero)
+    private let wallOffset = Mutex<Duration>(.zero)
 
     var source: TimeSource {
         TimeSource(
@@ -30,7 +31,10 @@ final class TestClock: Sendable {
     }
 
     var now: Timestamp { Timestamp.zero + elapsed.withLock { $0 } }
-    var wall: UnixTime { Self.start + elapsed.withLock { $0 } }
+    var wall: UnixTime { Self.start + elapsed.withLock { $0 } + wallOffset.withLock { $0 } }
+
+    /// Sets the wall clock forward or back, as a time server does.
+    func stepWall(_ duration: Duration) { wallOffset.withLock { $0 += duration } }
 
     func advance(_ duration: Duration) { elapsed.withLock { $0 += duration } }
 }

@@ -1,7 +1,9 @@
 import Glibc
 
 /// A TCP connection on which a test says exactly what it wants, right or wrong.
-final class RawConnection {
+///
+/// It belongs to one test at a time; nothing of it is used from two tasks at once.
+final class RawConnection: @unchecked Sendable {
     private let socket: Int32
     private var received: [UInt8] = []
     private(set) var isClosed = false
