@@ -4,9 +4,9 @@ import Synchronization
 
 /// Kinesis Data Streams in memory: the operations of the 2013-12-02 API over one lock per stream.
 ///
-/// Not emulated: fan-out consumers, encryption, tags, resource policies, enhanced monitoring; the rate limits of control
-/// operations and of GetShardIterator; on-demand streams do not scale by themselves. UpdateShardCount reshards at one
-/// moment, at the end of UPDATING, where the service takes its steps one by one.
+/// Not emulated: fan-out consumers, encryption, tags, resource policies, enhanced monitoring; the rate limits of
+/// control operations and of GetShardIterator; on-demand streams do not scale by themselves. UpdateShardCount reshards
+/// at one moment, at the end of UPDATING, where the service takes its steps one by one.
 package final class KinesisService: Sendable {
     private final class Slot: Sendable {
         let stream: Mutex<KinesisStream>

@@ -137,7 +137,8 @@ import Testing
     func file() throws {
         let text = """
             {"faults": [
-              {"do": "throttle", "operation": "GetRecords", "shard": "shardId-000000000002", "from": "10s", "until": "40s"},
+              {"do": "throttle", "operation": "GetRecords", "shard": "shardId-000000000002",
+               "from": "10s", "until": "40s"},
               {"do": "dropAnswer", "operation": "DynamoDB.UpdateItem", "worker": "worker-1", "probability": 0.05},
               {"do": "delay", "by": "250ms", "jitter": 0.5, "operation": "Kinesis", "probability": 0.2},
               {"do": "unavailable", "resource": "leases", "from": "1m", "until": "0.5h"},
