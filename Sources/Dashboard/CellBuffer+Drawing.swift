@@ -71,6 +71,12 @@ package struct CellRun: Hashable, Sendable {
     package var x: Int
     package var y: Int
     package var count: Int
+
+    package init(x: Int, y: Int, count: Int) {
+        self.x = x
+        self.y = y
+        self.count = count
+    }
 }
 
 extension CellBuffer {

@@ -131,17 +131,20 @@ package struct Meter: Hashable, Sendable {
     package func draw(in rect: Rect, on buffer: inout CellBuffer) {
         let rect = rect.row(0)
         guard !rect.isEmpty else { return }
-        let (full, empty): (UInt32, UInt32) = symbols == .ascii ? (0x23, 0x2E) : (0x25A0, 0x25A0)
+        // Without colours the rest of the bar needs another character, not just another shade.
+        let isPlain = ground.foreground == .default
+        let full: UInt32 = symbols == .ascii ? 0x23 : 0x25A0
+        let empty: UInt32 = symbols == .ascii ? 0x2E : isPlain ? 0xB7 : 0x25A0
         let clamped = fraction.isNaN ? 0 : min(1, max(0, fraction))
         var filled = Int((clamped * Double(rect.width)).rounded())
         if clamped > 0 && filled == 0 { filled = 1 }
         for column in 0..<rect.width {
             if column < filled {
                 let color = gradient.color(at: Double(column + 1) / Double(rect.width))
-                buffer[rect.x + column, rect.y] = Cell(base: full, style: ground.with(foreground: color))
+                let style = Style(foreground: color, background: ground.background)
+                buffer[rect.x + column, rect.y] = Cell(base: full, style: style)
             } else {
-                let style = symbols == .ascii || ground.foreground != .default ? ground : ground.dim
-                buffer[rect.x + column, rect.y] = Cell(base: empty, style: style)
+                buffer[rect.x + column, rect.y] = Cell(base: empty, style: ground)
             }
         }
     }

@@ -60,8 +60,15 @@ extension Color {
             if value < 0.55 { return .palette(8) }
             return .palette(value < 0.85 ? 7 : 15)
         }
-        let sector = (Int((hue / 60).rounded()) % 6 + 6) % 6
-        let index: UInt8 = [1, 3, 2, 6, 4, 5][sector]
+        let index: UInt8 =
+            switch hue {
+            case 20..<70: 3
+            case 70..<165: 2
+            case 165..<200: 6
+            case 200..<265: 4
+            case 265..<335: 5
+            default: 1
+            }
         return .palette(value > 0.8 ? index + 8 : index)
     }
 

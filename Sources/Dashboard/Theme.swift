@@ -178,6 +178,7 @@ extension Theme {
                 foreground: color(.selectedForeground), background: color(.selectedBackground), attributes: .bold)
         case .selectedInactive:
             let ground = color(.mainBackground).mixed(with: color(.selectedBackground), by: 0.5)
+                .reduced(to: depth)
             return Style(foreground: color(.selectedForeground), background: ground)
         case .banner: return solid(.bannerForeground, on: .bannerBackground)
         case .paused: return solid(.bannerForeground, on: .pauseBackground)

@@ -60,9 +60,10 @@ package struct Dialog: Hashable, Sendable {
             places = drawButtons(in: bottom, on: &buffer, look: look)
             area = rest.splitBottom(1).rest
         }
-        if let input {
+        var inputRow = Rect.zero
+        if input != nil {
             let (rest, bottom) = area.splitBottom(1)
-            input.draw(in: bottom, on: &buffer, look: look)
+            inputRow = bottom
             area = rest.splitBottom(1).rest
         }
         let start = Scroll.offset(selection: nil, count: lines.count, height: area.height, earlier: offset)
@@ -72,6 +73,7 @@ package struct Dialog: Hashable, Sendable {
         }
         let bar = Rect(x: frame.endX - 1, y: area.y, width: 1, height: area.height)
         ScrollBar(offset: start, count: lines.count).draw(in: bar, on: &buffer, look: look)
+        input?.draw(in: inputRow, on: &buffer, look: look)
         return Layout(
             frame: frame, body: area, buttons: places, hiddenLines: max(0, lines.count - start - area.height))
     }

@@ -28,7 +28,7 @@ package struct Panel: Hashable, Sendable {
         buffer.fill(rect, style: look.style(.text))
         guard rect.width >= 2, rect.height >= 2 else { return Rect(x: rect.x, y: rect.y, width: 0, height: 0) }
         var line = look.style(border)
-        if hasFocus { line.attributes.insert(.bold) }
+        if hasFocus { line = brightened(line, look) }
         buffer.box(rect, symbols: look.symbols, style: line)
         var name: [Span] = []
         if let number { name.append(Span(look.symbols.superscript(number), look.style(.hotKey))) }
@@ -39,6 +39,18 @@ package struct Panel: Hashable, Sendable {
         label(note, atRightEnd: true, y: rect.y, room: room - used, rect, line, on: &buffer, look)
         label(footer, atRightEnd: true, y: rect.endY - 1, room: room, rect, line, on: &buffer, look)
         return rect.inset(columns: 1, rows: 1)
+    }
+
+    /// The border of the pane that has the keys, nearer to the colour of its title.
+    private func brightened(_ line: Style, _ look: Look) -> Style {
+        switch look.theme.depth {
+        case .mono, .ansi16: line.bold
+        case .x256, .truecolor:
+            line.with(
+                foreground: line.foreground.mixed(with: look.style(.title).foreground, by: 0.45)
+                    .reduced(to: look.theme.depth)
+            ).bold
+        }
     }
 
     /// Sets a text into a border and returns how many columns of it are taken.
@@ -201,10 +213,12 @@ extension CellBuffer {
     package mutating func select(_ rect: Rect, hasFocus: Bool, look: Look) {
         let selected = look.style(hasFocus ? .selected : .selectedInactive)
         let text = look.style(.text).foreground
+        let dim = look.style(.dim).foreground
         restyle(rect) { style in
             style.background = selected.background
             style.attributes.formUnion(selected.attributes)
             if style.foreground == text { style.foreground = selected.foreground }
+            if style.foreground == dim { style.foreground = text }
         }
     }
 }
