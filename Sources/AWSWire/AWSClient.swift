@@ -120,6 +120,8 @@ public final class AWSClient: Sendable {
         var call = Call()
         while true {
             let key = try await signingCredentials(operation, call)
+            // A cancelled task sends nothing more, whatever the transport makes of it.
+            if Task.isCancelled { throw cancelled(operation, call) }
             var error: AWSError
             do throws(AWSError) {
                 let answer = try await sendOnce(operation, body, key, timeout ?? requestTimeout)

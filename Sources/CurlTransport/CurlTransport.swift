@@ -24,6 +24,8 @@ public final class CurlTransport: Transport, Sendable {
         if let reason = request.invalidity {
             throw TransportError(.invalidRequest, reason, requestWasSent: false)
         }
+        // A cancelled task sends nothing more.
+        if Task.isCancelled { throw TransportError(.cancelled, "cancelled", requestWasSent: false) }
         let id = loop.nextID()
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

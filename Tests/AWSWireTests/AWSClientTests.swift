@@ -215,6 +215,22 @@ import Testing
         #expect(transport.requests.count == 1)
     }
 
+    @Test func aCancelledTaskSendsNothingMore() async {
+        let transport = ScriptedTransport([.success(.json("{}"))])
+        let client = Self.client(transport)
+        let task = Task { () -> AWSError.Meaning? in
+            withUnsafeCurrentTask { $0?.cancel() }
+            do throws(AWSError) {
+                _ = try await client.call("UpdateItem", [:])
+                return nil
+            } catch {
+                return error.meaning
+            }
+        }
+        #expect(await task.value == .cancelled)
+        #expect(transport.requests.isEmpty)
+    }
+
     @Test(
         "The type of an error is found wherever the service puts it",
         arguments: [
