@@ -26,10 +26,11 @@ extension FleetMachine {
         let time = clock.time(at: now)
         var findings = failureFindings(survey, at: now)
         if scans > 0 {
-            findings += ownershipFindings(views, at: now)
-            findings += coverageFindings(views, survey)
-            findings += progressFindings(views, at: now)
-            findings += hotFindings(views, at: now)
+            let suspects = suspects(among: views)
+            findings += ownershipFindings(suspects, at: now)
+            findings += coverageFindings(suspects, survey)
+            findings += progressFindings(suspects, at: now)
+            findings += hotFindings(suspects, at: now)
             findings += rowFindings(otherRows)
         }
         var since: [String: UnixTime] = [:]
@@ -48,6 +49,25 @@ extension FleetMachine {
         }
         problemSince = since
         return problems.sorted { ($1.severity, $0.since, $0.id) < ($0.severity, $1.since, $1.id) }
+    }
+
+    /// The rows that a finding may be about; in a healthy fleet few, so that the findings cost little.
+    private func suspects(among views: [LeaseView]) -> [LeaseView] {
+        let lagMax = retention.map { $0.wholeMilliseconds / 2 } ?? .max
+        var suspects: [LeaseView] = []
+        // By index: a loop over the elements would copy each.
+        for index in views.indices {
+            switch views[index].state {
+            case .ended: continue
+            case .free, .expired, .handoff, .missing, .hole, .orphan, .blocked, .drain:
+                suspects.append(views[index])
+            case .live, .late, .learning, .pending:
+                let isFlowing = views[index].recordsPerSecond != nil || (views[index].bytesPerSecond ?? 0) >= 800_000
+                let isBehind = views[index].checkpointLag.map { $0.milliseconds > lagMax } ?? false
+                if isFlowing || isBehind { suspects.append(views[index]) }
+            }
+        }
+        return suspects
     }
 
     // MARK: - Nobody reads
@@ -214,7 +234,8 @@ extension FleetMachine {
 
     private func isStuck(_ view: LeaseView, at now: Timestamp) -> Bool {
         guard view.state.isConsumed, let age = view.checkpointAge, age > configuration.stuckAfter,
-            let row = rows[view.id], row.hasMovedSinceCheckpoint, let flow = flows[view.shardID],
+            let place = rows.position(of: view.id), rows.slots[place].hasMovedSinceCheckpoint,
+            let flow = flows[view.shardID],
             let lag = flow.deliveredLag(at: now), lag.source == .exact
         else { return false }
         return flow.recordsSinceCheckpoint > 0 && lag.milliseconds > (flow.lagAtCheckpoint ?? 0) + 1000
@@ -251,7 +272,7 @@ extension FleetMachine {
                         + "may: split it", action: .split))
         }
         hotSince = hot
-        let throttled = throttledAt.keys.filter { rows[$0] != nil || shards?[$0] != nil }.sorted()
+        let throttled = throttledAt.keys.filter { rows.contains($0) || shards?[$0] != nil }.sorted()
         if !throttled.isEmpty {
             findings.append(
                 Finding(

@@ -62,11 +62,10 @@ extension FleetMachine {
 
     private mutating func appendHistories(at now: Timestamp) {
         let serviceTime = clock.time(at: now)
-        let empty = emptyHistory
         var largest: Float = .nan
-        for (key, row) in rows {
-            guard let lease = row.decoded.lease, !lease.isEnded else { continue }
-            let flow = flows[lease.shardID]
+        for place in rows.slots.indices {
+            guard let lease = rows.slots[place].lease, !lease.isEnded else { continue }
+            let flow = flows.isEmpty ? nil : flows[lease.shardID]
             let lag =
                 flow?.deliveredLag(at: now)
                 ?? checkpointLag(lease.checkpoint, flow: flow, at: now, serviceTime: serviceTime)
@@ -74,7 +73,7 @@ extension FleetMachine {
             if let lag, lag.source != .estimate, !(largest >= value) { largest = value }
             let sample = History.Sample(
                 lagMilliseconds: value, recordsPerSecond: flow.map { Float($0.recordsPerSecond) } ?? .nan)
-            histories[key, default: empty].append(sample)
+            rows.slots[place].history.append(sample)
         }
         lagHistory.append(History.Sample(lagMilliseconds: largest, recordsPerSecond: .nan))
     }

@@ -2,25 +2,6 @@ import AWSWire
 import Leases
 import Machine
 
-/// One row of the table as it was last read, and what its past reads told.
-struct Row: Sendable {
-    var stored: Item
-    var decoded: LeaseRow
-    /// When it was first read, and in which scan it was last seen.
-    var firstSeen: Timestamp
-    var scan: Int
-    var ownerSince: Timestamp
-    /// Whether the present owner's coming (or the last one's going) was seen.
-    var isOwnerChangeSeen = false
-    var lastOwner: String?
-    var checkpointChangedAt: Timestamp
-    var isCheckpointChangeSeen = false
-    var handoffSince: Timestamp?
-    var cadence = Cadence()
-    /// Whether the counter moved since the checkpoint last changed.
-    var hasMovedSinceCheckpoint = false
-}
-
 /// A scan under way.
 struct ScanPass: Sendable {
     var startedAt: Timestamp
@@ -55,23 +36,22 @@ extension FleetMachine {
     /// A row that an operator's write returned: shown at once, not at the next scan.
     mutating func rowWritten(_ item: Item, at now: Timestamp) {
         read(item, at: now)
+        surveyed = nil
         schedule.isDirty = true
         schedule.nextScan = min(schedule.nextScan, now + .milliseconds(200))
     }
 
     private mutating func finishScan(_ pass: ScanPass, at now: Timestamp) {
-        let gone = rows.compactMap { $0.value.scan == scans ? nil : $0.key }
-        for key in gone.sorted() {
-            guard let row = rows.removeValue(forKey: key) else { continue }
+        for (key, row) in rows.removeUnseen(in: scans) {
             liveness.forget(key: key)
-            histories[key] = nil
             order = []
-            if let lease = row.decoded.lease { inferred(.leaseDeleted, of: lease, row: row, at: now) }
+            if let lease = row.lease { inferred(.leaseDeleted, of: lease, at: now) }
         }
         scans += 1
         previousScanTime = clock.time(at: now)
         lastScanAt = now
         meter.scanned(units: pass.units)
+        surveyed = nil
         succeeded(.scan)
         updateFailoverTime()
         updateMode(at: now)
@@ -81,87 +61,90 @@ extension FleetMachine {
 
     private mutating func read(_ item: Item, at now: Timestamp) {
         let key = item[LeaseTable.hashKey]?.string ?? "?"
-        guard var row = rows[key] else {
-            let decoded = LeaseTable.row(item)
-            var row = Row(
-                stored: item, decoded: decoded, firstSeen: now, scan: scans, ownerSince: now, checkpointChangedAt: now)
-            order = []
-            if let lease = decoded.lease {
-                row.handoffSince = lease.isInHandoff ? now : nil
-                observe(lease, at: now)
-                row.cadence.changed(to: lease.leaseCounter, at: now, refresh: refreshInterval)
-                if scans > 0 { appeared(lease, &row, at: now) }
-                wantShards(of: lease, at: now)
-            }
-            rows[key] = row
+        guard let place = rows.position(of: key) else {
+            appeared(item, key: key, at: now)
             return
         }
-        row.scan = scans
-        if row.stored == item {
-            if let lease = row.decoded.lease { observe(lease, at: now) }
-        } else {
-            let before = row.decoded
-            row.stored = item
-            row.decoded = LeaseTable.row(item)
-            if let lease = row.decoded.lease {
-                observe(lease, at: now)
-                if let old = before.lease {
-                    if old.hashKeyRange != lease.hashKeyRange { order = [] }
-                    changed(from: old, to: lease, &row, at: now)
-                }
+        rows.slots[place].scan = scans
+        let before = rows.slots[place].lease
+        switch RowChange(from: rows.slots[place].stored, lease: before, to: item) {
+        case .none: break
+        case .progress(let counter, let checkpoint):
+            rows.slots[place].stored = item
+            rows.slots[place].lease?.leaseCounter = counter
+            rows.slots[place].lease?.checkpoint = checkpoint
+            if let old = before, let new = rows.slots[place].lease { changed(from: old, to: new, place, at: now) }
+        case .other:
+            rows.slots[place].stored = item
+            rows.slots[place].decode()
+            if let old = before, let new = rows.slots[place].lease {
+                if old.hashKeyRange != new.hashKeyRange { order = [] }
+                changed(from: old, to: new, place, at: now)
             } else {
                 order = []
             }
         }
-        rows[key] = row
+        if let lease = rows.slots[place].lease { observe(lease, at: now) }
+    }
+
+    private mutating func appeared(_ item: Item, key: String, at now: Timestamp) {
+        var row = Row(item, scan: scans, history: emptyHistory, at: now)
+        order = []
+        if let lease = row.lease {
+            row.handoffSince = lease.isInHandoff ? now : nil
+            row.shard = ShardNote(shards, lease.shardID)
+            observe(lease, at: now)
+            row.cadence.changed(to: lease.leaseCounter, at: now, refresh: refreshInterval)
+            if scans > 0 {
+                row.isOwnerChangeSeen = true
+                inferred(lease.parentShardIDs.isEmpty ? .leaseCreated : .childLeaseCreated, of: lease, at: now)
+                if lease.leaseOwner != nil { inferred(.leaseTaken, of: lease, at: now) }
+            }
+            wantShards(of: lease, at: now)
+        }
+        rows.append(row, key: key)
     }
 
     private mutating func observe(_ lease: Lease, at now: Timestamp) {
         liveness.observe(key: lease.leaseKey, counter: lease.leaseCounter, owner: lease.leaseOwner, at: now)
     }
 
-    private mutating func appeared(_ lease: Lease, _ row: inout Row, at now: Timestamp) {
-        row.isOwnerChangeSeen = true
-        inferred(lease.parentShardIDs.isEmpty ? .leaseCreated : .childLeaseCreated, of: lease, row: row, at: now)
-        if lease.leaseOwner != nil { inferred(.leaseTaken, of: lease, row: row, at: now) }
-    }
-
     /// Compares two states of a row: what changed is an event, and moves the row's own clocks.
-    private mutating func changed(from old: Lease, to new: Lease, _ row: inout Row, at now: Timestamp) {
+    private mutating func changed(from old: Lease, to new: Lease, _ place: Int, at now: Timestamp) {
         let isOwnerChanged = old.leaseOwner != new.leaseOwner
         let isCheckpointChanged = old.checkpoint != new.checkpoint
         if isCheckpointChanged {
-            row.checkpointChangedAt = now
-            row.isCheckpointChangeSeen = true
-            row.hasMovedSinceCheckpoint = false
+            rows.slots[place].checkpointChangedAt = now
+            rows.slots[place].isCheckpointChangeSeen = true
+            rows.slots[place].hasMovedSinceCheckpoint = false
             if var flow = flows[new.shardID] {
                 flow.recordsSinceCheckpoint = 0
                 flow.lagAtCheckpoint = flow.deliveredLag(at: now)?.milliseconds
                 flows[new.shardID] = flow
             }
         } else if new.leaseCounter != old.leaseCounter {
-            row.hasMovedSinceCheckpoint = true
+            rows.slots[place].hasMovedSinceCheckpoint = true
         }
-        if isOwnerChanged || isCheckpointChanged { row.cadence.interrupt() }
+        if isOwnerChanged || isCheckpointChanged { rows.slots[place].cadence.interrupt() }
         if new.leaseCounter != old.leaseCounter {
-            row.cadence.changed(to: new.leaseCounter, at: now, refresh: refreshInterval)
+            rows.slots[place].cadence.changed(to: new.leaseCounter, at: now, refresh: refreshInterval)
         }
-        if isOwnerChanged { ownerChanged(from: old, to: new, &row, at: now) }
+        if isOwnerChanged { ownerChanged(from: old, to: new, place, at: now) }
         if old.isInHandoff != new.isInHandoff {
-            row.handoffSince = new.isInHandoff ? now : nil
-            inferred(new.isInHandoff ? .handoffStarted : .handoffCompleted, of: new, before: old, row: row, at: now)
+            rows.slots[place].handoffSince = new.isInHandoff ? now : nil
+            inferred(new.isInHandoff ? .handoffStarted : .handoffCompleted, of: new, before: old, at: now)
         }
         if !old.isEnded, new.isEnded {
-            inferred(.shardEnded, of: new, row: row, at: now)
+            inferred(.shardEnded, of: new, at: now)
             schedule.nextShardList = min(schedule.nextShardList, earliestShardList(at: now))
         }
         if old.childShardIDs != new.childShardIDs { wantShards(of: new, at: now) }
     }
 
-    private mutating func ownerChanged(from old: Lease, to new: Lease, _ row: inout Row, at now: Timestamp) {
-        row.ownerSince = now
-        row.isOwnerChangeSeen = true
-        row.lastOwner = old.leaseOwner
+    private mutating func ownerChanged(from old: Lease, to new: Lease, _ place: Int, at now: Timestamp) {
+        rows.slots[place].ownerSince = now
+        rows.slots[place].isOwnerChangeSeen = true
+        rows.slots[place].lastOwner = old.leaseOwner
         // During a handoff the counter's holder is still the old owner; the handoff event says it all.
         guard !new.isInHandoff, !old.isInHandoff else { return }
         let kind: WorkerEvent.Kind =
@@ -170,12 +153,12 @@ extension FleetMachine {
             case (_, nil): .leaseReleased
             default: .ownerChanged
             }
-        inferred(kind, of: new, before: old, row: row, at: now)
+        inferred(kind, of: new, before: old, at: now)
     }
 
     /// Notes an event that two reads of the table show.
     private mutating func inferred(
-        _ kind: WorkerEvent.Kind, of lease: Lease, before old: Lease? = nil, row: Row, at now: Timestamp
+        _ kind: WorkerEvent.Kind, of lease: Lease, before old: Lease? = nil, at now: Timestamp
     ) {
         let time = clock.time(at: now)
         var event = WorkerEvent(
@@ -209,7 +192,10 @@ extension FleetMachine {
 
     private mutating func updateFailoverTime() {
         guard configuration.failoverTime == nil, failover.source != .inferred || scans % 8 == 0 else { return }
-        let gaps = rows.values.compactMap { row in row.cadence.gap.map { ($0, row.cadence.tolerance) } }
+        var gaps: [(gap: Duration, tolerance: Double)] = []
+        for place in rows.slots.indices {
+            if let gap = rows.slots[place].cadence.gap { gaps.append((gap, rows.slots[place].cadence.tolerance)) }
+        }
         guard let time = inferredFailoverTime(gaps) else { return }
         let old = failover.duration.inSeconds
         // Rhythms of a few reads wobble; a figure that jumps to and fro helps nobody.

@@ -7,14 +7,19 @@ extension FleetMachine {
     mutating func snapshot(at now: Timestamp) -> FleetSnapshot {
         sequence += 1
         let serviceTime = clock.time(at: now)
-        let survey = survey()
-        if order.isEmpty { order = sortedKeys() }
+        if order.isEmpty {
+            order = sortedPlaces()
+            surveyed = nil
+        }
+        let survey = surveyed ?? survey()
+        surveyed = survey
 
         var census = WorkerCensus(own: ownWorkers)
         var views: [LeaseView] = []
         views.reserveCapacity(order.count)
-        for key in order {
-            guard let row = rows[key], let lease = row.decoded.lease else { continue }
+        for place in order {
+            let row = rows.slots[place]
+            guard let lease = row.lease else { continue }
             let pulse = pulse(of: lease, row, at: now)
             let view = view(of: lease, row, pulse: pulse, survey: survey, serviceTime: serviceTime, at: now)
             census.count(view, pulse: pulse, age: view.counterAge)
@@ -41,7 +46,7 @@ extension FleetMachine {
         snapshot.refreshAge = lastScanAt.map { now - $0 }
         snapshot.refreshInterval = refreshInterval
         snapshot.scans = scans
-        snapshot.generation = generation()
+        snapshot.generation = survey.generation
         snapshot.mode = mode
         snapshot.leader = leader
         snapshot.failoverTime = failover
@@ -63,21 +68,21 @@ extension FleetMachine {
     private func view(
         of lease: Lease, _ row: Row, pulse: Pulse, survey: Survey, serviceTime: UnixTime, at now: Timestamp
     ) -> LeaseView {
-        let shard = survey.tree?[lease.shardID]
-        let flow = flows[lease.shardID]
+        let shard = survey.tree == nil ? nil : row.shard
+        let shardID = lease.shardID
+        let flow = flows.isEmpty ? nil : flows[shardID]
         let (state, reason) = state(of: lease, row, pulse: pulse, survey: survey, at: now)
-        var view = LeaseView(id: lease.leaseKey, shardID: lease.shardID, state: state, reason: reason)
+        var view = LeaseView(id: lease.leaseKey, shardID: shardID, state: state, reason: reason)
         view.stream = lease.streamName
         view.lease = lease
         view.stored = row.stored
         view.owner = lease.leaseOwner
         view.checkpointOwner = lease.checkpointOwner
         view.isOurs = lease.actualOwner.map { ownWorkers[$0] != nil } ?? false
-        view.history = histories[lease.leaseKey] ?? emptyHistory
-        view.parents = lease.parentShardIDs.isEmpty ? shard?.parentShardIDs ?? [] : lease.parentShardIDs
-        view.children =
-            lease.childShardIDs.isEmpty ? survey.tree?.children[lease.shardID] ?? [] : lease.childShardIDs
-        view.hashKeyRange = lease.hashKeyRange ?? shard?.hashKeyRange
+        view.history = row.history
+        view.parents = lease.parentShardIDs.isEmpty ? shard?.parents ?? [] : lease.parentShardIDs
+        view.children = lease.childShardIDs.isEmpty ? shard?.children ?? [] : lease.childShardIDs
+        view.hashKeyRange = lease.hashKeyRange ?? shard?.range
         view.isOpen = shard?.isOpen
         view.checkpointAge = now - row.checkpointChangedAt
         view.isCheckpointAgeExact = row.isCheckpointChangeSeen
@@ -93,21 +98,29 @@ extension FleetMachine {
         return view
     }
 
-    private func sortedKeys() -> [String] {
-        rows.compactMap { key, row -> (UInt128, String)? in
-            guard let lease = row.decoded.lease else { return nil }
-            return (lease.hashKeyRange?.start ?? shards?[lease.shardID]?.hashKeyRange.start ?? .max, key)
-        }.sorted { $0 < $1 }.map(\.1)
+    private func sortedPlaces() -> [Int] {
+        var keys: [(start: UInt128, key: String, place: Int)] = []
+        keys.reserveCapacity(rows.count)
+        for place in rows.slots.indices {
+            guard let lease = rows.slots[place].lease else { continue }
+            let start = lease.hashKeyRange?.start ?? rows.slots[place].shard?.range.start ?? .max
+            keys.append((start, lease.leaseKey, place))
+        }
+        return keys.sorted { ($0.start, $0.key) < ($1.start, $1.key) }.map(\.place)
     }
 
     private func otherRows() -> [OtherRow] {
-        rows.values.compactMap { row in
-            switch row.decoded {
-            case .lease: nil
-            case .foreign(let key, let type): OtherRow(key: key, entityType: type, stored: row.stored)
-            case .odd(let key, let reason): OtherRow(key: key, oddity: reason, stored: row.stored)
+        var others: [OtherRow] = []
+        for place in rows.slots.indices {
+            switch rows.slots[place].other {
+            case nil, .lease?: break
+            case .foreign(let key, let type)?:
+                others.append(OtherRow(key: key, entityType: type, stored: rows.slots[place].stored))
+            case .odd(let key, let reason)?:
+                others.append(OtherRow(key: key, oddity: reason, stored: rows.slots[place].stored))
             }
-        }.sorted { $0.key < $1.key }
+        }
+        return others.sorted { $0.key < $1.key }
     }
 
     /// The holes that remain when shards without lease are shown as such.
@@ -117,7 +130,7 @@ extension FleetMachine {
         return left.filter { hole in confirmed.contains { $0.start <= hole.start && hole.end <= $0.end } }
     }
 
-    private func generation() -> Generation {
+    func generation() -> Generation {
         switch mode {
         case .leaderAssigned?, .upgrading?: return .v3
         case .takers(let version?)? where version.hasPrefix("CLIENT_VERSION"): return .v3
@@ -125,16 +138,19 @@ extension FleetMachine {
         }
         var hasLease = false
         var hasRange = false
-        for row in rows.values {
-            switch row.decoded {
-            case .lease(let lease):
+        for place in rows.slots.indices {
+            if let lease = rows.slots[place].lease {
                 hasLease = true
                 if lease.hashKeyRange != nil { hasRange = true }
-                if lease.throughputKBps != nil || lease.checkpointOwner != nil || row.stored["entityType"] != nil {
+                if lease.throughputKBps != nil || lease.checkpointOwner != nil
+                    || rows.slots[place].stored["entityType"] != nil
+                {
                     return .v3
                 }
-            case .foreign(_, let type?) where type == "LEADER" || type == "WORKER_METRIC_STATS": return .v3
-            default: break
+            } else if case .foreign(_, let type?)? = rows.slots[place].other,
+                type == "LEADER" || type == "WORKER_METRIC_STATS"
+            {
+                return .v3
             }
         }
         return hasLease ? (hasRange ? .v2 : .v1) : .unknown
@@ -151,23 +167,31 @@ extension FleetMachine {
     private func totals(of views: [LeaseView], workers: Int) -> FleetTotals {
         var totals = FleetTotals()
         totals.workers = workers
-        for view in views where view.kind == .lease {
-            switch view.state {
+        for index in views.indices {
+            if views[index].state == .blocked { totals.blocked += 1 }
+            guard views[index].kind == .lease else { continue }
+            let state = views[index].state
+            switch state {
             case .ended: totals.ended += 1
             case .drain: totals.draining += 1
-            default: if view.isOpen ?? true { totals.open += 1 } else { totals.draining += 1 }
+            default: if views[index].isOpen ?? true { totals.open += 1 } else { totals.draining += 1 }
             }
-            if view.state == .free || view.state == .expired { totals.unowned += 1 }
-            if let lag = view.deliveredLag {
+            if state == .free || state == .expired { totals.unowned += 1 }
+            if let lag = views[index].deliveredLag {
                 totals.maxDeliveredLag = max(totals.maxDeliveredLag ?? lag, lag)
                 totals.sumDeliveredLagMilliseconds += lag.milliseconds
             }
-            if let lag = view.checkpointLag { totals.maxCheckpointLag = max(totals.maxCheckpointLag ?? lag, lag) }
-            if let rate = view.recordsPerSecond { totals.recordsPerSecond = (totals.recordsPerSecond ?? 0) + rate }
-            if let rate = view.bytesPerSecond { totals.bytesPerSecond = (totals.bytesPerSecond ?? 0) + rate }
-            if let seconds = view.secondsToTrim { totals.secondsToTrim = min(totals.secondsToTrim ?? seconds, seconds) }
+            if let lag = views[index].checkpointLag {
+                totals.maxCheckpointLag = max(totals.maxCheckpointLag ?? lag, lag)
+            }
+            if let rate = views[index].recordsPerSecond {
+                totals.recordsPerSecond = (totals.recordsPerSecond ?? 0) + rate
+            }
+            if let rate = views[index].bytesPerSecond { totals.bytesPerSecond = (totals.bytesPerSecond ?? 0) + rate }
+            if let seconds = views[index].secondsToTrim {
+                totals.secondsToTrim = min(totals.secondsToTrim ?? seconds, seconds)
+            }
         }
-        totals.blocked = views.count { $0.state == .blocked }
         return totals
     }
 
@@ -206,12 +230,6 @@ struct WorkerCensus {
     mutating func count(_ view: LeaseView, pulse: Pulse, age: Duration?) {
         // During a handoff the old owner holds and renews; the new one only waits.
         guard let owner = view.checkpointOwner ?? view.owner else { return }
-        var worker = views[owner] ?? Self.view(owner, own[owner])
-        if view.state != .ended { worker.leases += 1 }
-        if view.state.isConsumed { worker.activeLeases += 1 }
-        if let age { worker.heartbeatAge = min(worker.heartbeatAge ?? age, age) }
-        if let rate = view.recordsPerSecond { worker.recordsPerSecond = (worker.recordsPerSecond ?? 0) + rate }
-        if let rate = view.bytesPerSecond { worker.bytesPerSecond = (worker.bytesPerSecond ?? 0) + rate }
         let state: WorkerView.State =
             switch pulse {
             case .none: .idle
@@ -220,10 +238,7 @@ struct WorkerCensus {
             case .late: .late
             case .expired: .expired
             }
-        // A worker lives by its liveliest lease.
-        let order: [WorkerView.State] = [.idle, .expired, .learning, .late, .live]
-        if (order.firstIndex(of: state) ?? 0) > (order.firstIndex(of: worker.state) ?? 0) { worker.state = state }
-        views[owner] = worker
+        views[owner, default: Self.view(owner, own[owner])].count(view, state: state, age: age)
     }
 
     func workers(leader: String?) -> [WorkerView] {
@@ -235,5 +250,29 @@ struct WorkerCensus {
             worker.isLeader = worker.workerID == leader
             return worker
         }.sorted { $0.workerID < $1.workerID }
+    }
+}
+
+extension WorkerView {
+    fileprivate mutating func count(_ view: LeaseView, state: State, age: Duration?) {
+        if view.state != .ended { leases += 1 }
+        if view.state.isConsumed { activeLeases += 1 }
+        if let age { heartbeatAge = min(heartbeatAge ?? age, age) }
+        if let rate = view.recordsPerSecond { recordsPerSecond = (recordsPerSecond ?? 0) + rate }
+        if let rate = view.bytesPerSecond { bytesPerSecond = (bytesPerSecond ?? 0) + rate }
+        // A worker lives by its liveliest lease.
+        if state.liveliness > self.state.liveliness { self.state = state }
+    }
+}
+
+extension WorkerView.State {
+    fileprivate var liveliness: Int {
+        switch self {
+        case .idle, .paused, .stopped: 0
+        case .expired: 1
+        case .learning: 2
+        case .late: 3
+        case .live: 4
+        }
     }
 }

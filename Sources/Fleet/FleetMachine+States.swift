@@ -27,10 +27,11 @@ extension FleetMachine {
     func state(
         of lease: Lease, _ row: Row, pulse: Pulse, survey: Survey, at now: Timestamp
     ) -> (LeaseState, StateReason) {
-        let children = lease.childShardIDs.isEmpty ? survey.tree?.children[lease.shardID] ?? [] : lease.childShardIDs
+        let children =
+            lease.childShardIDs.isEmpty && survey.tree != nil ? row.shard?.children ?? [] : lease.childShardIDs
         if lease.isEnded { return (.ended, .shardEnd(children: children)) }
         if isOrphan(lease, row, survey) { return (.orphan, .noSuchShard) }
-        if let blocked = blocked(lease, survey: survey, at: now) { return (.blocked, blocked) }
+        if let blocked = blocked(lease, row, survey: survey, at: now) { return (.blocked, blocked) }
         if case .expired(let since) = pulse { return (.expired, .expired(since: since, failover: failover)) }
         if lease.isInHandoff, let old = lease.checkpointOwner {
             let since = row.handoffSince.map { now - $0 } ?? .zero
@@ -43,7 +44,7 @@ extension FleetMachine {
         case .late(let since): return (.late, .missedRenewal(since: since, failover: failover))
         case .learning(let watched): return (.learning, .watching(for: watched))
         case .live(let ago):
-            if isClosed(lease, survey) {
+            if isClosed(lease, row, survey) {
                 return (.drain, .closed(children: children, left: timeLeft(of: lease.leaseKey)))
             }
             if let pending = lease.pendingCheckpoint {
@@ -53,25 +54,26 @@ extension FleetMachine {
         }
     }
 
-    func isClosed(_ lease: Lease, _ survey: Survey) -> Bool {
-        if let shard = survey.tree?[lease.shardID] { return !shard.isOpen }
+    private func isClosed(_ lease: Lease, _ row: Row, _ survey: Survey) -> Bool {
+        if survey.tree != nil, let shard = row.shard { return !shard.isOpen }
         return !lease.childShardIDs.isEmpty
     }
 
     private func isOrphan(_ lease: Lease, _ row: Row, _ survey: Survey) -> Bool {
         // A lease that is younger than the list may stand for a shard that is younger, too.
-        guard let tree = survey.tree, let shardsListedAt, row.firstSeen < shardsListedAt else { return false }
-        return tree[lease.shardID] == nil
+        guard survey.tree != nil, let shardsListedAt, row.firstSeen < shardsListedAt else { return false }
+        return row.shard == nil
     }
 
     /// A child is read from its beginning only after all its parents' leases ended; one that was begun is not held up.
-    private func blocked(_ lease: Lease, survey: Survey, at now: Timestamp) -> StateReason? {
+    private func blocked(_ lease: Lease, _ row: Row, survey: Survey, at now: Timestamp) -> StateReason? {
         guard lease.checkpoint.isSentinel else { return nil }
         let parents =
-            lease.parentShardIDs.isEmpty ? survey.tree?[lease.shardID]?.parentShardIDs ?? [] : lease.parentShardIDs
+            lease.parentShardIDs.isEmpty && survey.tree != nil ? row.shard?.parents ?? [] : lease.parentShardIDs
+        if parents.isEmpty { return nil }
         let prefix = lease.leaseKey.dropLast(lease.shardID.count)
         let waiting = parents.filter { parent in
-            rows[prefix + parent]?.decoded.lease.map { !$0.isEnded } ?? false
+            rows[prefix + parent]?.lease.map { !$0.isEnded } ?? false
         }
         return waiting.isEmpty
             ? nil : waitingReason(for: waiting.sorted(), of: parents.count, prefix: String(prefix), at: now)
@@ -80,7 +82,7 @@ extension FleetMachine {
     /// Why a shard waits for the leases of `parents`, and for how long yet.
     func waitingReason(for parents: [String], of count: Int, prefix: String = "", at now: Timestamp) -> StateReason {
         let unread = parents.filter { parent in
-            guard let row = rows[prefix + parent], let lease = row.decoded.lease else { return true }
+            guard let row = rows[prefix + parent], let lease = row.lease else { return true }
             switch pulse(of: lease, row, at: now) {
             case .none, .expired: return true
             case .learning, .live, .late: return false
@@ -93,7 +95,7 @@ extension FleetMachine {
 
     /// Until a lag that falls is gone, at the rate of the last samples.
     func timeLeft(of key: String) -> Duration? {
-        guard let history = histories[key] else { return nil }
+        guard let history = rows[key]?.history else { return nil }
         let recent = history.samples.suffix(6).map(\.lagMilliseconds).filter { !$0.isNaN }
         guard recent.count >= 3, let first = recent.first, let last = recent.last, first > last else { return nil }
         let seconds = history.interval.inSeconds * Double(recent.count - 1)
@@ -111,6 +113,9 @@ struct Survey {
     var isStreamForeign = false
     var isMultiStream = false
     var leaseCount = 0
+    var generation = Generation.unknown
+    /// The shards that have no row, sorted by id.
+    var leaseless: [Shard] = []
 }
 
 extension FleetMachine {
@@ -118,18 +123,23 @@ extension FleetMachine {
         var survey = Survey(tree: shards)
         var known = 0
         var alive = 0
-        for row in rows.values {
-            guard let lease = row.decoded.lease else { continue }
+        for place in rows.slots.indices {
+            guard let lease = rows.slots[place].lease else { continue }
             survey.leaseCount += 1
             if lease.isMultiStream { survey.isMultiStream = true }
             if lease.isEnded { continue }
             alive += 1
-            if shards?[lease.shardID] != nil { known += 1 }
+            if rows.slots[place].shard != nil { known += 1 }
         }
         if survey.isMultiStream { survey.tree = nil }
         if survey.tree != nil, alive > 0, known == 0, !(shards?.shards.isEmpty ?? true) {
             survey.isStreamForeign = true
             survey.tree = nil
+        }
+        survey.generation = generation()
+        if let tree = survey.tree {
+            survey.leaseless = tree.shards.values.filter { !rows.contains($0.shardID) }
+                .sorted { $0.shardID < $1.shardID }
         }
         return survey
     }
@@ -138,9 +148,9 @@ extension FleetMachine {
     func leaselessShards(_ tree: ShardTree, _ survey: Survey, at now: Timestamp) -> [LeaseView] {
         var waiting = WaitingParents(tree)
         var views: [LeaseView] = []
-        for shard in tree.shards.values where rows[shard.shardID] == nil {
+        for shard in survey.leaseless {
             let parents = waiting.parents(of: shard.shardID) { parent in
-                rows[parent]?.decoded.lease.map { $0.isEnded ? .ended : .unfinished }
+                rows[parent]?.lease.map { $0.isEnded ? .ended : .unfinished }
             }
             let state: (LeaseState, StateReason)
             if !parents.isEmpty {
@@ -163,9 +173,10 @@ extension FleetMachine {
     mutating func confirmedHoles(_ views: [LeaseView], _ survey: Survey) -> [HashKeyRange] {
         guard survey.tree != nil, survey.leaseCount > 0 else { return [] }
         var ranges: [HashKeyRange] = []
-        for view in views where view.kind == .lease && view.state != .ended {
+        ranges.reserveCapacity(views.count)
+        for index in views.indices where views[index].kind == .lease && views[index].state != .ended {
             // Leases of old workers have no range; then nothing can be said.
-            guard let range = view.hashKeyRange else { return [] }
+            guard let range = views[index].hashKeyRange else { return [] }
             ranges.append(range)
         }
         let now = Leases.holes(in: ranges)

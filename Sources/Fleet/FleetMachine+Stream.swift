@@ -9,8 +9,14 @@ extension FleetMachine {
         let tree = ShardTree(shards)
         if tree != self.shards {
             self.shards = tree
+            order = []
+            surveyed = nil
+            for place in rows.slots.indices {
+                guard let lease = rows.slots[place].lease else { continue }
+                rows.slots[place].shard = ShardNote(tree, lease.shardID)
+            }
             schedule.isDirty = true
-            flows = flows.filter { tree[$0.key] != nil || rows[$0.key] != nil }
+            flows = flows.filter { tree[$0.key] != nil || rows.contains($0.key) }
         }
         shardsListedAt = now
         schedule.underWay.remove(.shards)
@@ -70,6 +76,7 @@ extension FleetMachine {
                     message: "the fleet went from \(mode.words) to \(new.words)"), at: now)
         }
         mode = new
+        surveyed = nil
         schedule.isDirty = true
     }
 

@@ -18,7 +18,7 @@ extension FleetMachine {
             verdict.headline = "reading the table \(snapshot.identity.table)"
             return verdict
         }
-        let learning = snapshot.leases.count { $0.state == .learning }
+        let learning = snapshot.leases.indices.count { snapshot.leases[$0].state == .learning }
         if learning > 0 {
             verdict.word = "LEARNING"
             verdict.headline = "watching the counters of \(learning) lease\(learning == 1 ? "" : "s") for a renewal"

@@ -16,9 +16,11 @@ package struct FleetMachine: Machine {
     package internal(set) var isFinished = false
 
     // The table.
-    var rows: [String: Row] = [:]
-    /// Keys of lease rows by hash range and id; empty means that it must be made again.
-    var order: [String] = []
+    var rows = RowTable()
+    /// The places of lease rows by hash range and id; empty means that it must be made again.
+    var order: [Int] = []
+    /// What the last scan and list said of the whole; `nil` means that it must be found again.
+    var surveyed: Survey?
     var liveness = Liveness()
     var pass: ScanPass?
     var scans = 0
@@ -45,7 +47,6 @@ package struct FleetMachine: Machine {
 
     // What is kept for people.
     var log: EventLog
-    var histories: [String: History] = [:]
     var lagHistory = History()
     var historyTicks: Int64 = 0
     /// Since when a shard takes nearly all that it may.

@@ -45,10 +45,11 @@ public struct Lease: Hashable, Sendable {
 
     /// The plain shard id, also of a multi-stream key.
     public var shardID: String {
-        leaseKey.contains(":") ? leaseKey.split(separator: ":").last.map(String.init) ?? leaseKey : leaseKey
+        guard let colon = leaseKey.utf8.lastIndex(of: UInt8(ascii: ":")) else { return leaseKey }
+        return String(leaseKey[leaseKey.utf8.index(after: colon)...])
     }
 
-    public var isMultiStream: Bool { leaseKey.contains(":") || streamName != nil }
+    public var isMultiStream: Bool { streamName != nil || leaseKey.utf8.contains(UInt8(ascii: ":")) }
     public var isEnded: Bool { checkpoint.position == .shardEnd }
     public var isInHandoff: Bool { checkpointOwner != nil && checkpointOwner != leaseOwner }
     /// Who processes the shard now: during a handoff still the old owner.
