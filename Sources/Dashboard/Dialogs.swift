@@ -155,7 +155,7 @@ extension Frame {
         if !plan.expectedGap.isEmpty { paragraph("gap", plan.expectedGap, look.style(.warning)) }
         if !plan.expectedDuplicates.isEmpty { paragraph("duplicates", plan.expectedDuplicates, look.style(.warning)) }
         paragraph(
-            "undo", plan.isUndoable ? "can be undone" : "cannot be undone",
+            "undo", plan.isUndoable ? "possible" : "not possible",
             plan.isUndoable ? look.style(.ok) : look.style(.warning))
         lines.append([])
         paragraph("writes", "", text)

@@ -8,9 +8,9 @@ extension Frame {
         let lines = helpLines(width: width)
         let height = buffer.height - 4
         let most = max(0, lines.count - (height - 2))
-        let where_ = model.detail == nil ? model.focus.title : "one shard"
+        let place = model.detail == nil ? model.focus.title : "one shard"
         let dialog = Dialog(
-            title: "help: \(where_)", lines: lines, offset: min(offset, most), width: width)
+            title: "help: \(place)", lines: lines, offset: min(offset, most), width: width)
         let places = dialog.draw(in: buffer.bounds.inset(rows: 1), on: &buffer, look: look)
         let text = places.hiddenLines > 0 ? " \(places.hiddenLines) more, Space goes on, Esc closes " : " Esc closes "
         buffer.write(
@@ -29,7 +29,7 @@ extension Frame {
             lines.append([Span(title, look.style(.title))])
             lines += content
         }
-        for text in about.wrapped(to: width) { lines.append([Span(text, look.style(.text))]) }
+        for text in about.asASCII(symbols).wrapped(to: width) { lines.append([Span(text, look.style(.text))]) }
         section("here", keyLines(applying.filter { $0.scope != .everywhere && $0.scope != .demo }, width))
         section("the demo's workers and producer", keyLines(applying.filter { $0.scope == .demo }, width))
         section("everywhere", keyLines(applying.filter { $0.scope == .everywhere }, width))

@@ -24,7 +24,9 @@ struct Binding: Sendable {
     }
 
     var keys: [Key]
-    /// As hints and help write the keys.
+    /// As the hint line writes the key, where that is shorter than `name`.
+    var hintKey: String
+    /// As help writes the keys.
     var name: String
     /// One word for the hint line; `nil` is found in help only.
     var hint: String?
@@ -32,8 +34,12 @@ struct Binding: Sendable {
     var action: Action
     var scope: Scope
 
-    init(_ keys: [Key], _ name: String, hint: String? = nil, _ help: String, _ action: Action, _ scope: Scope) {
+    init(
+        _ keys: [Key], _ name: String, hint: String? = nil, hintKey: String? = nil, _ help: String,
+        _ action: Action, _ scope: Scope
+    ) {
         self.keys = keys
+        self.hintKey = hintKey ?? name
         self.name = name
         self.hint = hint
         self.help = help
@@ -97,7 +103,8 @@ struct Binding: Sendable {
 
     private static let paneKeys: [Binding] = [
         Binding(
-            [.right, .character("l"), .character("o")], "→ l o", hint: "sort", "sort by the next column", .sortNext,
+            [.right, .character("l"), .character("o")], "→ l o", hint: "sort", hintKey: "o", "sort by the next column",
+            .sortNext,
             .panes([.shards])),
         Binding(
             [.left, .character("h"), .character("O")], "← h O", "sort by the column before", .sortPrevious,
@@ -110,9 +117,11 @@ struct Binding: Sendable {
         Binding(
             [.left, .character("h")], "← h", "the shard before, in the order of the table", .left,
             .detail),
-        Binding([.right, .character("l")], "→ l", hint: "next shard", "the next shard", .right, .detail),
+        Binding([.right, .character("l")], "→ l", hint: "next shard", hintKey: "→", "the next shard", .right, .detail),
         Binding([.left, .character("h")], "← h", "the shard to the left", .left, .panes([.hashKeys])),
-        Binding([.right, .character("l")], "→ l", hint: "move", "the shard to the right", .right, .panes([.hashKeys])),
+        Binding(
+            [.right, .character("l")], "→ l", hint: "move", hintKey: "←→", "the shard to the right", .right,
+            .panes([.hashKeys])),
     ]
 
     private static let commonKeys: [Binding] = [
@@ -124,6 +133,14 @@ struct Binding: Sendable {
         Binding([.end, .character("G")], "End G", "to the last", .last, .everywhere),
         Binding([.enter], "Enter", hint: "details", "everything about the shard", .open, .panes(shardPanes)),
         Binding([.enter], "Enter", hint: "its shards", "filter the shards of the worker", .open, .panes([.workers])),
+        Binding(
+            character("/"), "/", hint: "filter", "filter: words, !without, ~fuzzy, owner:NAME, state:LATE, lag>30s",
+            .filter, .everywhere),
+        Binding(
+            [.character(":"), .function(2)], ":", hint: "command", "type a command; Tab completes it", .command,
+            .everywhere),
+        Binding(character("p"), "p", hint: "freeze", "freeze the picture, or go on", .freeze, .everywhere),
+        Binding(character("t"), "t", hint: "theme", "choose a theme", .themes, .everywhere),
         Binding([.escape, .backspace], "Esc", "back: close the view, drop the zoom or the filter", .back, .everywhere),
         Binding([.tab], "Tab", hint: "next pane", "next pane", .nextPane, .everywhere),
         Binding([.backTab], "Shift-Tab", "pane before", .previousPane, .everywhere),
@@ -134,14 +151,6 @@ struct Binding: Sendable {
         Binding(character("5"), "5", "events", .pane(.events), .everywhere),
         Binding(character("6"), "6", "problems", .pane(.problems), .everywhere),
         Binding(character("z"), "z", hint: "zoom", "this pane alone, or all again", .zoom, .everywhere),
-        Binding(
-            character("/"), "/", hint: "filter", "filter: words, !without, ~fuzzy, owner:NAME, state:LATE, lag>30s",
-            .filter, .everywhere),
-        Binding(
-            [.character(":"), .function(2)], ":", hint: "command", "type a command; Tab completes it", .command,
-            .everywhere),
-        Binding(character("p"), "p", hint: "freeze", "freeze the picture, or go on", .freeze, .everywhere),
-        Binding(character("t"), "t", hint: "theme", "choose a theme", .themes, .everywhere),
         Binding([.character("+"), .character("=")], "+", "read the table more often", .refreshFaster, .everywhere),
         Binding(character("-"), "-", "read the table less often", .refreshSlower, .everywhere),
         Binding([.function(5)], "F5", "read the table now", .refreshNow, .everywhere),

@@ -17,9 +17,9 @@ struct FamilyTree {
         leases = snapshot.leases
         self.leaseOfShard = leaseOfShard
         var ties: Set<Tie> = []
-        for lease in snapshot.leases where lease.kind != .hole {
-            for parent in lease.parents { ties.insert(Tie(parent: parent, child: lease.shardID)) }
-            for child in lease.children { ties.insert(Tie(parent: lease.shardID, child: child)) }
+        for index in leases.indices where leases[index].kind != .hole {
+            for parent in leases[index].parents { ties.insert(Tie(parent: parent, child: leases[index].shardID)) }
+            for child in leases[index].children { ties.insert(Tie(parent: leases[index].shardID, child: child)) }
         }
         if let tree = snapshot.shards {
             for (parent, children) in tree.children {
@@ -38,7 +38,7 @@ struct FamilyTree {
             }
         }
         let tied = Set(parents.keys).union(children.keys)
-        singles = leaseOfShard.keys.reduce(0) { $0 + (tied.contains($1) ? 0 : 1) }
+        singles = leaseOfShard.count - tied.reduce(0) { $0 + (leaseOfShard[$1] == nil ? 0 : 1) }
     }
 
     private struct Tie: Hashable {

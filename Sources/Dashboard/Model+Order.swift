@@ -85,7 +85,7 @@ struct RowOrder: Hashable, Sendable {
     /// The rows of `leases` in this order; equal ones by hash range.
     func sorted(_ rows: [Int], of leases: [LeaseView]) -> [Int] {
         guard let column else {
-            let sorted = sorted(rows) { Self.standardKey(leases[$0]) }
+            let sorted = sorted(rows) { Self.standardKey(leases, $0) }
             return isAscending ? sorted : sorted.reversed()
         }
         switch column {
@@ -108,11 +108,13 @@ struct RowOrder: Hashable, Sendable {
         }
     }
 
-    private static func standardKey(_ lease: LeaseView) -> Int {
-        let severity = 3 - (lease.severity.map { $0.rawValue + 1 } ?? 0)
-        let lag = max(0, (lease.deliveredLag ?? lease.checkpointLag)?.milliseconds ?? 0) / 1000
-        let step = 63 - (Int64.bitWidth - lag.leadingZeroBitCount)
-        return (severity * 32 + lease.state.rank) * 64 + step
+    /// By index, since a lease is large to copy and this is asked of every one.
+    private static func standardKey(_ leases: [LeaseView], _ row: Int) -> Int {
+        let severity = 3 - (leases[row].severity.map { $0.rawValue + 1 } ?? 0)
+        let lag = leases[row].deliveredLag ?? leases[row].checkpointLag
+        let seconds = max(0, lag?.milliseconds ?? 0) / 1000
+        let step = 63 - (Int64.bitWidth - seconds.leadingZeroBitCount)
+        return (severity * 32 + leases[row].state.rank) * 64 + step
     }
 
     /// Rows without a value always come last.

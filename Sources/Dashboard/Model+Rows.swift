@@ -28,6 +28,14 @@ struct Rows: Sendable {
         var isRoot = false
     }
 
+    struct Name: Hashable, Sendable {
+        var id: String
+        var shardID: String
+        var isHole: Bool
+    }
+
+    /// Of each lease, to tell whether the next snapshot has the same ones.
+    var names: [Name] = []
     var shards: [Int] = []
     var hashParts: [Part] = []
     /// Closed shards that are still being read, above the open ones that cover the same keys.
@@ -44,6 +52,21 @@ struct Rows: Sendable {
     var leaseOfID: [String: Int] = [:]
     /// Every shard has one of Kinesis's own names.
     var hasStandardNames = true
+
+    mutating func index(_ leases: [LeaseView]) {
+        names.reserveCapacity(leases.count)
+        leaseOfID.reserveCapacity(leases.count)
+        leaseOfShard.reserveCapacity(leases.count)
+        for index in leases.indices {
+            let name = Name(
+                id: leases[index].id, shardID: leases[index].shardID, isHole: leases[index].kind == .hole)
+            names.append(name)
+            leaseOfID[name.id] = index
+            guard !name.isHole else { continue }
+            leaseOfShard[name.shardID] = index
+            if hasStandardNames && Format.shard(name.shardID).utf8.count > 6 { hasStandardNames = false }
+        }
+    }
 }
 
 extension Model {
@@ -51,19 +74,32 @@ extension Model {
     mutating func rebuildRows() {
         guard let snapshot else { return }
         var rows = Rows()
-        rows.leaseOfShard.reserveCapacity(snapshot.leases.count)
-        rows.leaseOfID.reserveCapacity(snapshot.leases.count)
-        for (index, lease) in snapshot.leases.enumerated() {
-            rows.leaseOfID[lease.id] = index
-            guard lease.kind != .hole else { continue }
-            rows.leaseOfShard[lease.shardID] = index
-            if rows.hasStandardNames && Format.shard(lease.shardID).utf8.count > 6 { rows.hasStandardNames = false }
+        if hasSameNames(snapshot.leases) {
+            // From one scan to the next the leases are nearly always the same ones.
+            rows.names = self.rows.names
+            rows.leaseOfID = self.rows.leaseOfID
+            rows.leaseOfShard = self.rows.leaseOfShard
+            rows.hasStandardNames = self.rows.hasStandardNames
+        } else {
+            rows.index(snapshot.leases)
         }
         (rows.hashParts, rows.drainingParts) = Self.hashParts(snapshot)
         (rows.lineage, rows.singles) = FamilyTree(snapshot, leaseOfShard: rows.leaseOfShard).lines()
         self.rows = rows
         rebuildFiltered()
         updateOwners(snapshot)
+    }
+
+    private func hasSameNames(_ leases: [LeaseView]) -> Bool {
+        guard leases.count == rows.names.count else { return false }
+        // By index: a lease is large, and copying each to look at two of its names would be most of the work.
+        for index in leases.indices {
+            let name = rows.names[index]
+            guard leases[index].id == name.id, leases[index].shardID == name.shardID,
+                (leases[index].kind == .hole) == name.isHole
+            else { return false }
+        }
+        return true
     }
 
     /// Takes anew what a filter or an order changes.
@@ -112,18 +148,25 @@ extension Model {
     }
 
     private static func hashParts(_ snapshot: FleetSnapshot) -> (open: [Rows.Part], draining: [Rows.Part]) {
-        let whole = 0x1p128
+        let leases = snapshot.leases
         var open: [Rows.Part] = []
         var draining: [Rows.Part] = []
-        for (index, lease) in snapshot.leases.enumerated() {
-            guard let range = lease.hashKeyRange, lease.state != .ended, lease.state != .orphan else { continue }
-            let part = Rows.Part(
-                start: Double(range.start) / whole, end: (Double(range.end) + 1) / whole, lease: index)
-            if lease.kind == .hole || lease.isOpen ?? true { open.append(part) } else { draining.append(part) }
+        open.reserveCapacity(leases.count)
+        for index in leases.indices {
+            let state = leases[index].state
+            guard state != .ended, state != .orphan, let range = leases[index].hashKeyRange else { continue }
+            let part = Rows.Part(start: fraction(range.start), end: fraction(range.end), lease: index)
+            let isOpen = leases[index].kind == .hole || leases[index].isOpen ?? true
+            if isOpen { open.append(part) } else { draining.append(part) }
         }
         open.sort { ($0.start, $0.lease) < ($1.start, $1.lease) }
         draining.sort { ($0.start, $0.lease) < ($1.start, $1.lease) }
         return (open, draining)
+    }
+
+    /// Where in the space a key lies, 0...1. Its upper half says it more exactly than any screen can show.
+    private static func fraction(_ key: UInt128) -> Double {
+        Double(UInt64(truncatingIfNeeded: key >> 64)) * 0x1p-64
     }
 
     // MARK: The lists, by line

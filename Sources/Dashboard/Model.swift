@@ -48,7 +48,7 @@ package struct Model: Sendable {
     var focus = Pane.shards
     var isZoomed = false
     var hidden: Set<Pane> = []
-    var recent = Pane.allCases
+    var recent: [Pane] = [.shards, .hashKeys, .workers, .events, .lineage, .problems]
     var detail: Detail?
     var overlay: Overlay?
     var status: StatusLine?

@@ -12,7 +12,7 @@ extension Frame {
         let area = panel(place, note: note)
         guard !rows.isEmpty else {
             let text = model.filters[.events] == nil ? "nothing happened yet" : "no event matches; Esc shows all"
-            drawMessage([(text, .dim)], in: area)
+            if isRead { drawMessage([(text, .dim)], in: area) }
             return
         }
         var list = list(.events, count: rows.count)
@@ -20,6 +20,7 @@ extension Frame {
         var picture = buffer
         list.draw(in: area, on: &picture, look: look) { eventLine(events[rows[$0]].event, width: area.width) }
         buffer = picture
+        calmSelection(in: area, row: list.selection.map { $0 - list.offset })
         hitLines(.events, in: area, offset: list.offset, count: rows.count)
     }
 

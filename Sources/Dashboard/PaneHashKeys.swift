@@ -20,7 +20,7 @@ extension Frame {
         let note = model.rows.hashParts.isEmpty ? [] : [Span("height = throughput", look.style(.dim))]
         let area = panel(place, note: place.rect.width >= 100 ? note : [], footer: footer)
         guard let snapshot = model.snapshot, !model.rows.hashParts.isEmpty else {
-            drawMessage([("no hash key ranges are known", .dim)], in: area)
+            if isRead { drawMessage([("no hash key ranges are known", .dim)], in: area) }
             return
         }
         let columns = Self.columns(model.rows.hashParts, snapshot, width: area.width)
@@ -84,13 +84,26 @@ extension Frame {
             case .free, .expired:
                 buffer.fill(column, style: look.style(.leaseExpired), scalar: symbols.isASCII ? "?" : "░")
             case .blocked:
-                buffer.fill(column, style: look.style(.leaseBlocked), scalar: symbols.isASCII ? "#" : "▒")
+                // What comes in there was written before: the parent's records are still being read.
+                let middle = (Double(x) + 0.5) / Double(columns.count)
+                if let parent = drainingLease(at: middle, snapshot) {
+                    drawBar(rate(parent) / highest, ownerStyle(parent.owner), in: column)
+                } else {
+                    buffer.fill(
+                        column.splitBottom(1).bottom, style: look.style(.leaseBlocked),
+                        scalar: symbols.isASCII ? "#" : "▒")
+                }
             case .learning, .live, .late, .handoff, .pending, .drain, .ended, .orphan:
                 var style = ownerStyle(lease.owner)
                 if isSelected { style = style.bold }
                 drawBar(rate(lease) / highest, style, in: column)
             }
         }
+    }
+
+    /// The closed shard that is still being read at a place of the hash key space.
+    private func drainingLease(at fraction: Double, _ snapshot: FleetSnapshot) -> LeaseView? {
+        model.rows.drainingParts.first { $0.start <= fraction && $0.end > fraction }.map { snapshot.leases[$0.lease] }
     }
 
     private mutating func drawBar(_ fraction: Double, _ style: Style, in column: Rect) {

@@ -13,7 +13,7 @@ extension Frame {
         }
         let area = panel(place, footer: footer)
         guard !lines.isEmpty else {
-            drawMessage([("no shard was split or merged", .dim)], in: area)
+            if isRead { drawMessage([("no shard was split or merged", .dim)], in: area) }
             return
         }
         let selected = model.selectedLease
@@ -22,6 +22,7 @@ extension Frame {
         var picture = buffer
         list.draw(in: area, on: &picture, look: look) { familyLine(lines[$0]) }
         buffer = picture
+        calmSelection(in: area, row: list.selection.map { $0 - list.offset })
         hitLines(.lineage, in: area, offset: list.offset, count: lines.count)
     }
 

@@ -25,6 +25,7 @@ extension Frame {
         var picture = buffer
         list.draw(in: area, on: &picture, look: look) { problemLine(problems[rows[$0]]) }
         buffer = picture
+        calmSelection(in: area, row: list.selection.map { $0 - list.offset })
         hitLines(.problems, in: area, offset: list.offset, count: rows.count)
     }
 
@@ -39,8 +40,9 @@ extension Frame {
         var shards = problem.shardIDs.first.map(Format.shard) ?? problem.workerID ?? ""
         if problem.shardIDs.count > 1 { shards += " +\(problem.shardIDs.count - 1)" }
         var spans = [
-            Span(severity.symbol.padded(to: 3), style), Span(problem.kind.rawValue + " ", style),
-            Span(shards + " ", look.style(.title)), Span(problem.age.brief + " ", look.style(.text)),
+            Span(severity.symbol.padded(to: 3), style), Span(problem.kind.rawValue.padded(to: 9) + " ", style),
+            Span(shards.padded(to: max(6, min(16, shards.columns))) + " ", look.style(.title)),
+            Span(problem.age.brief.padded(to: 6), look.style(.text)),
         ]
         if let action = problem.action {
             spans += [

@@ -5,17 +5,18 @@ import Machine
 
 /// The columns of the shards pane and what stands in them.
 enum ShardsTable {
-    static func column(_ column: ShardColumn, hasStandardNames: Bool) -> Column {
+    /// `width` is that of the whole table: with more room the history shows more of itself.
+    static func column(_ column: ShardColumn, width: Int, hasStandardNames: Bool, isASCII: Bool) -> Column {
         let title = column.title
         return switch column {
-        case .mark: Column(title, min: 2)
+        case .mark: Column(title, min: isASCII ? 2 : 1)
         case .shard:
             hasStandardNames
                 ? Column(title, min: 6) : Column(title, min: 10, max: 32, weight: 2, keeping: .tail)
         case .owner: Column(title, min: 10, max: 36, weight: 3, keeping: .ends, priority: 1)
         case .state: Column(title, min: 10)
         case .lag: Column(title, min: 7, alignment: .right)
-        case .history: Column(title, min: 10, max: 30, weight: 3, priority: 2)
+        case .history: Column(title, min: width >= 130 ? 24 : width >= 90 ? 15 : 10, max: 30, weight: 3, priority: 2)
         case .checkpoint: Column(title, min: 9, max: 20, alignment: .right, keeping: .tail, priority: 3)
         case .age: Column(title, min: 6, alignment: .right, priority: 4)
         case .records: Column(title, min: 6, max: 7, alignment: .right, priority: 5)
@@ -30,16 +31,30 @@ enum ShardsTable {
         }
     }
 
-    static func columns(hasStandardNames: Bool) -> [Column] {
-        ShardColumn.allCases.map { column($0, hasStandardNames: hasStandardNames) }
+    static func columns(width: Int, hasStandardNames: Bool, isASCII: Bool) -> [Column] {
+        ShardColumn.allCases.map {
+            column($0, width: width, hasStandardNames: hasStandardNames, isASCII: isASCII)
+        }
     }
 
-    /// The columns that a table of this width has room for.
-    static func shownColumns(width: Int, hasStandardNames: Bool = true) -> [ShardColumn] {
+    /// The columns that a table of this width has room for, and how wide they are.
+    static func places(width: Int, hasStandardNames: Bool, isASCII: Bool) -> [(column: ShardColumn, width: Int)] {
         var scratch = CellBuffer(width: width, height: 1)
-        let table = Table(columns: columns(hasStandardNames: hasStandardNames), rowCount: 0)
-        let layout = table.draw(in: scratch.bounds, on: &scratch, look: Frame.plainLook) { _, _ in .empty }
-        return layout.columns.map { ShardColumn.allCases[$0.column] }
+        let columns = columns(width: width, hasStandardNames: hasStandardNames, isASCII: isASCII)
+        let layout = Table(columns: columns, rowCount: 0)
+            .draw(in: scratch.bounds, on: &scratch, look: Frame.plainLook) { _, _ in .empty }
+        return layout.columns.map { (ShardColumn.allCases[$0.column], $0.width) }
+    }
+
+    /// Samples squeezed or stretched to so many, so that a graph of any width shows all of the time; of several that
+    /// fall together the highest counts.
+    static func resampled(_ values: [Double], to count: Int) -> [Double] {
+        guard count > 0, !values.isEmpty, count != values.count else { return values }
+        return (0..<count).map { index in
+            let start = index * values.count / count
+            let end = max(start + 1, (index + 1) * values.count / count)
+            return values[start..<end].reduce(.nan) { $1.isNaN ? $0 : $0.isNaN ? $1 : max($0, $1) }
+        }
     }
 
     /// A field as plain text, for export: numbers without units.
@@ -107,19 +122,27 @@ extension Frame {
         let selection = state.index < rows.count && snapshot.leases[rows[state.index]].id == model.selectedLease
         let all = ShardColumn.allCases
         let table = Table(
-            columns: ShardsTable.columns(hasStandardNames: model.rows.hasStandardNames), rowCount: rows.count,
+            columns: ShardsTable.columns(
+                width: area.width, hasStandardNames: model.rows.hasStandardNames, isASCII: symbols.isASCII),
+            rowCount: rows.count,
             offset: state.offset, selection: selection ? state.index : nil,
             sort: model.sort.column.flatMap { column in
                 all.firstIndex(of: column).map { .init(column: $0, isAscending: model.sort.isAscending) }
             }, hasFocus: model.focus == .shards && model.overlay == nil)
+        let barWidth = rows.count > Table.bodyHeight(area) ? 1 : 0
+        let places = ShardsTable.places(
+            width: area.width - barWidth, hasStandardNames: model.rows.hasStandardNames, isASCII: symbols.isASCII)
+        let historyWidth = places.first { $0.column == .history }?.width ?? 0
+        let samples = Graph.sampleCount(width: historyWidth, symbols: symbols.graph)
         var picture = buffer
         let layout = table.draw(in: area, on: &picture, look: look) { row, column in
-            field(all[column], snapshot.leases[rows[row]])
+            field(all[column], snapshot.leases[rows[row]], samples: samples)
         }
         buffer = picture
         for column in layout.columns {
             hit(Rect(x: column.x, y: layout.headerY, width: column.width + 1, height: 1), .column(all[column.column]))
         }
+        calmSelection(in: layout.body, row: table.selection.map { $0 - layout.offset })
         hitLines(.shards, in: layout.body, offset: layout.offset, count: rows.count)
     }
 
@@ -129,7 +152,7 @@ extension Frame {
     }
 
     /// What a row shows in a column. Where nobody reads the shard the reason stands in place of the graph.
-    private func field(_ column: ShardColumn, _ lease: LeaseView) -> TableField {
+    private func field(_ column: ShardColumn, _ lease: LeaseView, samples: Int) -> TableField {
         let isEnded = lease.state == .ended
         let text = look.style(isEnded ? .dim : .text)
         let none = TableField.text(symbols.none, look.style(.dim))
@@ -147,16 +170,14 @@ extension Frame {
             let state = StateLook(lease.state, isASCII: symbols.isASCII)
             return .text("\(state.symbol) \(lease.state.rawValue)", look.style(state.role))
         case .lag:
-            guard !spansReason(lease) else {
-                return .spanning([Span(" " + why(lease), look.style(isEnded ? .dim : .text))])
-            }
+            guard !spansReason(lease) else { return none }
             let lag = lease.deliveredLag ?? lease.checkpointLag
             return .text(Format.lag(lag, symbols), lagStyle(lag))
         case .history:
-            if lease.state == .free || lease.state == .expired {
-                return .spanning([Span(why(lease), look.style(.text))])
+            guard spansReason(lease) || lease.state == .free || lease.state == .expired else {
+                return history(lease, samples: samples)
             }
-            return history(lease)
+            return .spanning([Span(why(lease), text)])
         case .checkpoint:
             guard let checkpoint = lease.checkpoint else { return none }
             return .text(checkpoint.text, checkpoint.isSentinel ? look.style(.miscellaneous) : text)
@@ -209,8 +230,10 @@ extension Frame {
     }
 
     /// The last minutes of the lag, against its own highest, in the colour of what that is.
-    private func history(_ lease: LeaseView) -> TableField {
-        let values = lease.history.samples.map { Double($0.lagMilliseconds) }
+    private func history(_ lease: LeaseView, samples: Int) -> TableField {
+        let missing = max(0, lease.history.capacity - lease.history.samples.count)
+        let known = lease.history.samples.map { Double($0.lagMilliseconds) }
+        let values = ShardsTable.resampled(Array(repeating: .nan, count: missing) + known, to: samples)
         guard values.contains(where: { !$0.isNaN }) else { return .empty }
         let highest = values.reduce(0) { $1.isNaN ? $0 : max($0, $1) }
         // Below two seconds everything is well; a graph of its ups and downs would only look like trouble.

@@ -10,47 +10,50 @@ extension Frame {
         let area = panel(place, note: note)
         guard !rows.isEmpty else {
             let text = workers.isEmpty ? "no worker owns a lease" : "no worker matches; Esc shows all"
-            drawMessage([(text, .dim)], in: area)
+            if isRead { drawMessage([(text, .dim)], in: area) }
             return
         }
         let most = max(1, workers.reduce(0) { max($0, $1.leases) })
+        let hasMarks = workers.contains { $0.isLeader || $0.isOurs != workers[0].isOurs }
         let columns = [
             Column("", min: 1), Column("WORKER", min: 10, max: 40, weight: 4, keeping: .ends),
+            hasMarks ? Column("", min: 6, max: 11, priority: 1) : Column("", min: 500, priority: 9),
             Column("LEASES", min: 6, alignment: .right, priority: 1),
             Column("", min: 4, max: 20, weight: 3, priority: 3),
-            Column("BEAT", min: 6, alignment: .right), Column("REC/S", min: 6, alignment: .right, priority: 2),
+            Column("BEAT", min: 7, alignment: .right), Column("REC/S", min: 6, alignment: .right, priority: 2),
             Column("KB/S", min: 6, alignment: .right, priority: 4),
         ]
         let state = model.list(.workers)
         let table = Table(
-            columns: columns, rowCount: rows.count, offset: state.offset, selection: state.index,
+            columns: columns, rowCount: rows.count, offset: state.offset,
+            selection: model.focus == .workers ? state.index : nil,
             hasFocus: model.focus == .workers && model.overlay == nil)
         var picture = buffer
         let layout = table.draw(in: area, on: &picture, look: look) { row, column in
-            workerField(column, workers[rows[row]], most: most)
+            workerField(column, workers[rows[row]], most: most, hasOthers: workers.contains { !$0.isOurs })
         }
         buffer = picture
+        calmSelection(in: layout.body, row: table.selection.map { $0 - layout.offset })
         hitLines(.workers, in: layout.body, offset: layout.offset, count: rows.count)
     }
 
-    private func workerField(_ column: Int, _ worker: WorkerView, most: Int) -> TableField {
+    private func workerField(_ column: Int, _ worker: WorkerView, most: Int, hasOthers: Bool) -> TableField {
         let state = WorkerLook(worker.state, isASCII: symbols.isASCII)
         let text = look.style(.text)
         switch column {
         case 0: return .text(state.symbol, look.style(state.role))
         case 1:
-            var spans = [Span(worker.workerID, ownerStyle(worker.workerID))]
-            if worker.isOurs { spans.append(Span(" ours", look.style(.dim))) }
-            if worker.isLeader { spans.append(Span(" leader", look.style(.notice))) }
-            return worker.isOurs || worker.isLeader
-                ? .spans(spans) : .text(worker.workerID, ownerStyle(worker.workerID))
+            return .text(worker.workerID, ownerStyle(worker.workerID))
         case 2:
+            let marks = [worker.isLeader ? "leader" : nil, worker.isOurs && hasOthers ? "ours" : nil].compactMap { $0 }
+            return .text(marks.joined(separator: " "), look.style(worker.isLeader ? .notice : .dim))
+        case 3:
             let count =
                 worker.activeLeases == worker.leases ? "\(worker.leases)" : "\(worker.activeLeases)/\(worker.leases)"
             return .text(count, worker.leases == 0 ? look.style(.dim) : text)
-        case 3:
-            return .meter(Double(worker.leases) / Double(most), Gradient(start: ownerStyle(worker.workerID).foreground))
         case 4:
+            return .meter(Double(worker.leases) / Double(most), Gradient(start: ownerStyle(worker.workerID).foreground))
+        case 5:
             switch worker.state {
             case .paused, .stopped, .expired, .idle, .learning:
                 return .text(beat(worker), look.style(state.role))
@@ -58,16 +61,16 @@ extension Frame {
                 return .text(
                     Format.age(worker.heartbeatAge, symbols), worker.state == .late ? look.style(state.role) : text)
             }
-        case 5: return .text(Format.rate(worker.recordsPerSecond, symbols), text)
+        case 6: return .text(Format.rate(worker.recordsPerSecond, symbols), text)
         default: return .text(Format.rate(worker.bytesPerSecond.map { $0 / 1024 }, symbols), text)
         }
     }
 
-    /// The state in a word of six letters, for those where the last renewal is not what matters.
+    /// The state in a short word, for those where the last renewal is not what matters.
     private func beat(_ worker: WorkerView) -> String {
         switch worker.state {
         case .paused: "PAUSED"
-        case .stopped: "STOPPD"
+        case .stopped: "STOPPED"
         case .idle: "idle"
         case .learning: "learn"
         case .expired: worker.heartbeatAge.map(\.brief) ?? "gone"

@@ -90,7 +90,7 @@ package struct PanesLayout: Hashable, Sendable {
     }
 
     private static func hashHeight(_ height: Int) -> Int {
-        height < 24 ? 4 : height < 34 ? 5 : height < 48 ? 6 : 8
+        height < 24 ? 4 : height < 34 ? 5 : max(6, height / 6)
     }
 
     /// How high the table of shards is: enough for its rows, in steps so that the picture seldom jumps.

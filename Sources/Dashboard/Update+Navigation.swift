@@ -157,8 +157,10 @@ extension Model {
 
     mutating func stepSort(by step: Int) {
         // Only among the columns on the screen, or the arrow would vanish.
-        let shown = ShardsTable.shownColumns(width: (layout.place(of: .shards)?.width ?? 2) - 2)
-            .filter(ShardColumn.sortable.contains)
+        let shown = ShardsTable.places(
+            width: (layout.place(of: .shards)?.width ?? 2) - 2, hasStandardNames: rows.hasStandardNames,
+            isASCII: false
+        ).map(\.column).filter(ShardColumn.sortable.contains)
         guard !shown.isEmpty else { return }
         let next: Int
         if let column = sort.column, let index = shown.firstIndex(of: column) {

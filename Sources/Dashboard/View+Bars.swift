@@ -135,10 +135,10 @@ extension Frame {
         func write(_ spans: [Span]) { x = buffer.write(spans, x: x, y: line.y, clip: line) }
         if let outage = model.outage {
             let retry = outage.retryAt.map { ", again in \(max(.zero, $0 - model.now).brief)" } ?? ""
-            write([
-                Span(" UNREACHABLE ", look.style(.critical).reversed), Span(" ", look.style(.text)),
-                Span(Format.sentence(outage.message) + retry, look.style(.critical)),
-            ])
+            write([Span(" UNREACHABLE ", look.style(.critical).reversed), Span(" ", look.style(.text))])
+            let message = Format.sentence(outage.message)
+                .truncated(to: max(0, line.endX - 1 - x - retry.columns), ellipsis: symbols.ellipsis)
+            write([Span(message + retry, look.style(.critical))])
         } else if let verdict = model.snapshot?.verdict {
             let style: Style =
                 switch verdict.severity {
@@ -153,13 +153,13 @@ extension Frame {
                 return [dot, Span(symbols.isASCII ? fact.asciiBounds : fact, look.style(.text))]
                     + (isLag ? trend(verdict) : [])
             }
-            // The facts are short and always wanted: a long headline gives way to them.
-            let factsWidth = facts.joined().reduce(0) { $0 + $1.text.columns }
-            let room = line.endX - x - 1
             let headline = Format.sentence(verdict.headline)
-            let kept = max(min(headline.columns, room / 2), room - factsWidth)
-            write([Span(headline.truncated(to: kept, ellipsis: symbols.ellipsis), look.style(.title))])
-            for fact in facts where x + fact.reduce(0, { $0 + $1.text.columns }) < line.endX { write(fact) }
+                .truncated(to: line.endX - x - 1, ellipsis: symbols.ellipsis)
+            write([Span(headline, look.style(.title))])
+            for fact in facts {
+                guard x + fact.reduce(0, { $0 + $1.text.columns }) < line.endX else { break }
+                write(fact)
+            }
         } else {
             write([Span("connecting \(symbols.ellipsis)", look.style(.dim))])
         }
@@ -231,7 +231,7 @@ extension Frame {
         }
         let bindings = hintBindings()
         let hints = bindings.map { binding in
-            KeyHint(binding.name, binding.hint ?? "", isEnabled: isEnabled(binding.action))
+            KeyHint(binding.hintKey.asASCII(symbols), binding.hint ?? "", isEnabled: isEnabled(binding.action))
         }
         for (index, rect) in KeyHints(hints, pinned: 2).draw(in: line, on: &buffer, look: look) {
             if let key = bindings[index].keys.first { hit(rect, .key(key)) }
@@ -252,12 +252,12 @@ extension Frame {
         }
         let first = shown.filter { $0.action == .open || $0.action == .chatter }
         let last = shown.filter { $0.action == .help || $0.action == .quit }
+        let isWritable = model.snapshot?.identity.isWritable == true && model.configuration.purpose != .replay
         let rest = shown.filter { binding in
             switch binding.action {
             case .open, .chatter, .help, .quit: false
-            // Panes where shards are not what is chosen leave the room to other keys.
-            case .steal, .evict, .release, .split, .merge: model.focus != .events || isDetail
-            case .killWorker, .stopWorker, .pauseWorker: true
+            // Where nothing can be written, or shards are not what is chosen, other keys get the room.
+            case .steal, .evict, .release, .split, .merge: isWritable && (model.focus != .events || isDetail)
             default: true
             }
         }

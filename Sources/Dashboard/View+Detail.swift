@@ -211,9 +211,9 @@ extension Frame {
         let highest = known.reduce(floor) { max($0, $1) }
         let labels = max(scale(highest).columns, 1) + 1
         let (axis, plot) = area.splitLeft(labels)
-        // Each sample is drawn as wide as needed for the whole history to fill the graph.
+        // All of the history fills the graph.
         let room = Graph.sampleCount(width: plot.width, symbols: symbols.graph)
-        let widened = Self.stretched(values, to: room)
+        let widened = ShardsTable.resampled(values, to: room)
         let solid =
             look.theme.depth == .mono ? Gradient(start: look.style(.text).foreground) : gradient
         Graph(
@@ -222,11 +222,6 @@ extension Frame {
         ).draw(in: plot, on: &buffer)
         buffer.write(scale(highest), in: axis.row(0), style: look.style(.graphText))
         buffer.write("0", in: axis.row(axis.height - 1), style: look.style(.graphText))
-    }
-
-    private static func stretched(_ values: [Double], to count: Int) -> [Double] {
-        guard !values.isEmpty, count > values.count else { return values }
-        return (0..<count).map { values[$0 * values.count / count] }
     }
 
     private mutating func drawOwnEvents(_ lease: LeaseView, in rect: Rect) {

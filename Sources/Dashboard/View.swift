@@ -42,6 +42,9 @@ struct Frame {
 
     var symbols: Symbols { look.symbols }
 
+    /// Whether the table was read at all; before that nothing can be said about what is not there.
+    var isRead: Bool { (model.snapshot?.scans ?? 0) > 0 }
+
     mutating func draw() {
         guard model.width >= PanesLayout.widthMin && model.height >= PanesLayout.heightMin else {
             drawTooSmall()
@@ -106,11 +109,21 @@ struct Frame {
         if let filter = model.filters[pane], !filter.isEmpty {
             notes.append(Span(" /\(filter.text) ", look.style(.match)))
         }
-        let tabs = place.tabs.count <= 2 ? place.tabs : []
-        for tab in tabs {
+        let tabsWidth = place.tabs.reduce(pane.title.columns + 10) { $0 + $1.title.columns + 4 }
+        var tabs: [(pane: Pane, start: Int, width: Int)] = []
+        func notesWidth() -> Int { notes.reduce(0) { $0 + $1.text.columns } }
+        for tab in place.tabs {
             if !notes.isEmpty { notes.append(Span(" ", look.style(.dim))) }
+            let start = notesWidth()
             notes.append(Span(symbols.superscript(tab.rawValue), look.style(.hotKey)))
-            notes.append(Span(tab.title + tabCount(tab), look.style(tabRole(tab))))
+            if tabsWidth <= place.rect.width {
+                notes.append(Span(tab.title + tabCount(tab), look.style(tabRole(tab))))
+            }
+            tabs.append((tab, start, notesWidth() - start))
+        }
+        let left = place.rect.endX - 3 - notesWidth()
+        for tab in tabs where left > place.rect.x + pane.title.columns + 5 {
+            hit(Rect(x: left + tab.start, y: place.rect.y, width: tab.width, height: 1), .pane(tab.pane))
         }
         let panel = Panel(
             number: pane.rawValue, title: title ?? pane.title, note: notes, footer: footer, border: pane.border,
@@ -151,6 +164,12 @@ struct Frame {
         let state = model.list(pane)
         return List(
             count: count, offset: state.offset, selection: state.index, hasFocus: model.focus == pane)
+    }
+
+    /// With 16 colours a selection is drawn by reversing; a row of many colours would become a patchwork.
+    mutating func calmSelection(in rect: Rect, row: Int?) {
+        guard look.theme.depth == .ansi16, let row, row >= 0, row < rect.height else { return }
+        buffer.restyle(rect.row(row)) { $0.foreground = .default }
     }
 
     /// Notes which line each row of a list shows, for clicks.
