@@ -15,8 +15,21 @@ public struct Liveness: Sendable {
     }
 
     private var observations: [String: Observation] = [:]
-    /// The largest gap between two renewals seen of an owner, by owner.
-    private var gaps: [String: Duration] = [:]
+    /// The gaps between two renewals seen of an owner, by owner.
+    private var gaps: [String: Gaps] = [:]
+
+    /// The largest gap of late: an outage must not slow failover down for ever.
+    private struct Gaps: Sendable {
+        /// Since `since`, and in the span before it.
+        var recent: Duration = .zero
+        var before: Duration = .zero
+        var since: Timestamp
+
+        var largest: Duration { max(recent, before) }
+    }
+
+    /// A gap is remembered for one to two of these; for longer where the next one takes longer to see.
+    private static let gapMemory: Duration = .seconds(30)
 
     public init() {}
 
@@ -34,7 +47,10 @@ public struct Liveness: Sendable {
                 // Only a step of one bounds the gap: it lies between the last sight of the old counter minus its age
                 // and now; the surely observed part is what counts.
                 let gap = seen.notBefore - seen.changedAt
-                gaps[owner] = max(gaps[owner] ?? .zero, gap)
+                var gaps = gaps[owner] ?? Gaps(since: now)
+                if now - gaps.since > Self.gapMemory { gaps = Gaps(before: gaps.recent, since: now) }
+                gaps.recent = max(gaps.recent, gap)
+                self.gaps[owner] = gaps
             }
             seen = Observation(
                 counter: counter, owner: owner, changedAt: now, notBefore: now, hasMoved: owner == seen.owner)
@@ -51,13 +67,13 @@ public struct Liveness: Sendable {
 
     public subscript(key: String) -> Observation? { observations[key] }
 
-    /// The largest renewal gap seen of `owner`; `nil` until its pulse is known.
-    public func largestGap(of owner: String) -> Duration? { gaps[owner] }
+    /// The largest renewal gap seen of `owner` of late; `nil` until its pulse is known.
+    public func largestGap(of owner: String) -> Duration? { gaps[owner]?.largest }
 
     /// The failover time to use for `owner`: the larger of the configured one and three times its largest gap, so that
     /// a foreign worker with a slower pulse is not robbed.
     public func failoverTime(of owner: String, configured: Duration) -> Duration {
-        max(configured, (gaps[owner] ?? .zero) * 3)
+        max(configured, (largestGap(of: owner) ?? .zero) * 3)
     }
 
     /// When the lease under `key` expires if its counter does not change; `nil` where it was never seen.

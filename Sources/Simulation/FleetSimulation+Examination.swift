@@ -13,27 +13,29 @@ extension FleetSimulation {
         await killAtRest()
         guard await comesToRest() else { return }
         await shutDownAtRest()
-        guard await comesToRest() else { return }
-        // What was put last has to arrive.
-        try? await sleep(.seconds(8))
+        _ = await comesToRest()
     }
 
+    /// Waits until the fleet is at rest and stays so for a failover time, in which the last losses of the turmoil show.
     private func comesToRest() async -> Bool {
         let limit = world.simulator.now + scenario.failoverTime * world.options.restWithin
+        var since: Timestamp?
         var reason: (Invariant, String)?
         while world.simulator.now < limit {
             try? await sleep(.milliseconds(500))
-            reason = world.referee.whyNotAtRest(alive.map(\.incarnation))
-            if reason == nil {
-                world.referee.state.withLock { $0.isCalm = true }
+            if let why = world.referee.whyNotAtRest(alive.map(\.incarnation)) {
+                (since, reason) = (nil, why)
+            } else if world.simulator.now - (since ?? world.simulator.now) >= scenario.failoverTime {
+                world.referee.calm()
                 world.referee.note("at rest")
                 return true
+            } else {
+                since = since ?? world.simulator.now
             }
         }
-        if let (invariant, message) = reason {
-            world.referee.report(
-                invariant, "no rest within \(scenario.failoverTime * world.options.restWithin): \(message)")
-        }
+        let patience = scenario.failoverTime * world.options.restWithin
+        let (invariant, message) = reason ?? (.quietAtRest, "no peace")
+        world.referee.report(invariant, "no rest within \(patience.inSeconds) s: \(message)")
         return false
     }
 

@@ -54,6 +54,8 @@ extension FleetSimulation {
         worker.shutDown()
         // Two runs of one id at a time are the operator's mistake.
         for _ in 0..<600 where !worker.hasEnded { try await sleep(.milliseconds(200)) }
+        // One that does not end is the examination's business.
+        guard worker.hasEnded || worker.isKilled else { return }
         try await self.restart(worker, restart)
     }
 

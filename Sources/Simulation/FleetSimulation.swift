@@ -1,5 +1,6 @@
 import AWSWire
 import Emulator
+import Fleet
 import KinesisConsumer
 import Leases
 import Machine
@@ -9,34 +10,56 @@ import Synchronization
 ///
 /// The result depends on nothing but the arguments; the same seed always gives the same report, trace hash included.
 ///
-/// - Parameter record: gets the run's events, one JSON object a line, in order, when it is over.
+/// - Parameters:
+///   - record: gets the run as a recording for `shardtop replay`, line by line, when it is over.
+///   - trace: gets everything that the trace hash covers, a line each: writes, calls, events and incidents.
 package func simulate(
-    seed: UInt64, options: SimulationOptions = SimulationOptions(), record: ((String) -> Void)? = nil
+    seed: UInt64, options: SimulationOptions = SimulationOptions(), record: ((String) -> Void)? = nil,
+    trace: ((String) -> Void)? = nil
 ) -> SimulationReport {
-    let lines = Mutex<[String]>([])
-    var listener: (@Sendable (String) -> Void)?
-    if record != nil {
-        listener = { line in lines.withLock { $0.append(line) } }
-    }
-    let report = FleetSimulation(seed: seed, options: options, listener: listener).run()
-    if let record {
-        for line in lines.withLock({ $0 }) { record(line) }
-    }
+    let (recorded, traced) = (Lines(isWanted: record != nil), Lines(isWanted: trace != nil))
+    let report = FleetSimulation(
+        seed: seed, options: options, recorder: recorded.listener, tracer: traced.listener
+    ).run()
+    if let record { recorded.pass(to: record) }
+    if let trace { traced.pass(to: trace) }
     return report
+}
+
+/// Lines that wait until the run is over.
+private final class Lines: Sendable {
+    private let lines = Mutex<[String]>([])
+    private let isWanted: Bool
+
+    init(isWanted: Bool) { self.isWanted = isWanted }
+
+    var listener: (@Sendable (String) -> Void)? {
+        guard isWanted else { return nil }
+        return { line in self.lines.withLock { $0.append(line) } }
+    }
+
+    func pass(to receiver: (String) -> Void) {
+        for line in lines.withLock({ $0 }) { receiver(line) }
+    }
 }
 
 final class FleetSimulation: Sendable {
     struct State {
         var workers: [SimulatedWorker] = []
         var generator: SeededGenerator
-        var isDone = false
+        /// When the director was done.
+        var ended: Timestamp?
     }
 
     let world: World
     let scenario: Scenario
+    private let spectator: SimulatedNode
     let state: Mutex<State>
 
-    init(seed: UInt64, options: SimulationOptions, listener: (@Sendable (String) -> Void)?) {
+    init(
+        seed: UInt64, options: SimulationOptions, recorder: (@Sendable (String) -> Void)?,
+        tracer: (@Sendable (String) -> Void)?
+    ) {
         var generator = SeededGenerator(seed: seed)
         let scenario = Scenario(options: options, generator: &generator)
         let simulator = Simulator(seed: generator.next())
@@ -45,43 +68,55 @@ final class FleetSimulation: Sendable {
         if scenario.staleReads {
             configuration.dynamoDB.staleReads = DynamoDBSettings.StaleReads(probability: 0.1, ageMax: .seconds(1))
         }
-        let trace = Trace()
-        let sequence = Mutex(0)
+        let trace = Trace(listener: tracer)
+        let emulator = Emulator(configuration: configuration, time: simulator.time, seed: generator.next())
         self.scenario = scenario
+        spectator = SimulatedNode("spectator", number: -1, isSpectator: true, simulator: simulator)
         world = World(
             seed: generator.next(), options: options, failoverTime: scenario.failoverTime, simulator: simulator,
             earth: earth, network: Network(faults: scenario.faults, seed: generator.next(), carrier: earth),
-            emulator: Emulator(configuration: configuration, time: simulator.time, seed: generator.next()),
+            emulator: emulator,
             referee: Referee(
                 seed: seed, failoverTime: scenario.failoverTime, trace: trace, clock: { simulator.now }),
-            record: { event in
-                guard let listener else { return }
-                let number = sequence.withLock { number in
-                    number += 1
-                    return number
-                }
-                listener(event.json(seq: number))
+            observer: recorder.map {
+                Self.observer(of: emulator, failoverTime: scenario.failoverTime, time: simulator.time, recorder: $0)
             })
         state = Mutex(State(generator: generator))
     }
 
+    /// Watches as `shardtop watch` does; what it records can be replayed.
+    private static func observer(
+        of emulator: Emulator, failoverTime: Duration, time: TimeSource, recorder: @escaping @Sendable (String) -> Void
+    ) -> Observer {
+        let door = ConsistentDoor(emulator: emulator)
+        let identity = FleetIdentity(
+            application: World.applicationName, table: World.applicationName, stream: World.streamName,
+            region: World.region)
+        return Observer(
+            FleetConfiguration(identity: identity, failoverTime: failoverTime, autoRefresh: .seconds(1)),
+            dynamoDB: World.dynamoDB(door, time, seed: 0), kinesis: World.kinesis(door, time, seed: 0), time: time,
+            record: { $0.forEach(recorder) }, publish: { _ in })
+    }
+
     func run() -> SimulationReport {
+        if let observer = world.observer { spectator.spawn { try? await observer.run() } }
         world.earth.spawn { await self.direct() }
         let ending = world.simulator.run(until: .zero + .seconds(60 * world.options.minutesMax))
-        if ending != .idle || !state.withLock({ $0.isDone }) {
+        if ending != .idle || state.withLock({ $0.ended }) == nil {
             world.referee.report(.simulationHolds, "the run did not come to its end")
         }
         if world.simulator.escapes > 0 {
             world.referee.report(.simulationHolds, "\(world.simulator.escapes) jobs ran outside of the simulator")
         }
         var report = world.referee.state.withLock { $0.report }
-        report.virtualDuration = world.simulator.now - .zero
+        report.virtualDuration = (state.withLock { $0.ended } ?? world.simulator.now) - .zero
         report.jobs = world.simulator.jobsRun
         world.referee.note("end after \(report.jobs) jobs")
         report.traceHash = world.referee.trace.hash
         // What is left over is cancelled, so that nothing of this run outlives it.
         for worker in state.withLock({ $0.workers }) { worker.node.kill() }
         world.earth.kill()
+        spectator.kill()
         world.simulator.run(jobsMax: 1_000_000)
         return report
     }
@@ -162,11 +197,16 @@ final class FleetSimulation: Sendable {
             calmDown()
             await examine()
             producer.stop()
+            // What was put last has to arrive.
+            for _ in 0..<60 where !producer.hasEnded || world.referee.hasUndelivered {
+                try await sleep(.milliseconds(500))
+            }
             await finish()
         } catch {
             world.referee.report(.simulationHolds, "the director failed: \(error)")
         }
-        state.withLock { $0.isDone = true }
+        state.withLock { $0.ended = world.simulator.now }
+        world.observer?.post(.stopRequested)
     }
 
     func sleep(_ duration: Duration) async throws { try await world.simulator.time.sleep(for: duration) }

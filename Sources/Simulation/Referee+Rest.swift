@@ -50,13 +50,19 @@ extension Referee {
 
     /// A processor was initialized: how long had its lease been free?
     func checkRelease(_ tenure: Tenure, _ state: inout State) {
-        guard state.isCalm, let released = state.releasedAt.removeValue(forKey: tenure.shardID) else { return }
+        guard let released = state.releasedAt.removeValue(forKey: tenure.shardID),
+            let calm = state.calmSince, released >= calm
+        else { return }
         let waited = now - released
         state.report.slowestRelease = max(state.report.slowestRelease ?? .zero, waited)
         if waited > .seconds(2) {
             report(
                 .releaseTime, "\(tenure.shardID) ran elsewhere \(waited.inSeconds) s after it was released", &state)
         }
+    }
+
+    var hasUndelivered: Bool {
+        state.withLock { $0.shards.values.contains { $0.firstUndelivered(below: $0.deliveries.count) != nil } }
     }
 
     /// Everybody was shut down.

@@ -88,7 +88,8 @@ extension Referee {
         guard before.leaseOwner != after.leaseOwner || isTake else { return }
         state.ownershipChanges += 1
         if after.leaseOwner == nil {
-            state.confirmed[key] = nil
+            // Whoever was robbed before may not know it yet; its own fence goes on.
+            state.confirmed[key]?[worker] = nil
             state.holders[key] = nil
             state.releasedAt[key] = now
             return
@@ -98,13 +99,14 @@ extension Referee {
             let confirmed = state.confirmed[key]?[from], now < confirmed + failoverTime - tolerance,
             before.leaseOwner == from.workerID
         {
-            state.unfencedTakes[key] = (worker, from)
+            state.unfencedTakes[key] = (worker, from, after.leaseCounter)
         }
         state.holders[key] = worker
         state.confirmed[key]?[worker] = nil
     }
 
-    func scanned(rows: Int) {
+    func scanned(rows: Int, segment: String, by worker: Incarnation) {
+        note("\(worker.workerID)#\(worker.number) scanned \(segment): \(rows) rows")
         state.withLock { state in
             state.scannedRows += Double(rows) / Double(max(1, state.leases.count))
         }

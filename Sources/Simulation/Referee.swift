@@ -24,13 +24,13 @@ final class Referee: Sendable {
         /// When the last effective write of each holder was sent, by lease.
         var confirmed: [String: [Incarnation: Timestamp]] = [:]
         /// Takes from a holder that may still deliver: legal only as a steal.
-        var unfencedTakes: [String: (by: Incarnation, from: Incarnation)] = [:]
+        var unfencedTakes: [String: (by: Incarnation, from: Incarnation, counter: Int64)] = [:]
         var dead: Set<Incarnation> = []
         var tenures: [Int: Tenure] = [:]
         /// When each lease that nobody holds was given up.
         var releasedAt: [String: Timestamp] = [:]
         /// The fleet came to rest: processors are quick and do not fail, and deadlines count.
-        var isCalm = false
+        var calmSince: Timestamp?
         var ownershipChanges = 0
         var scannedRows = 0.0
         var report: SimulationReport
@@ -78,6 +78,11 @@ final class Referee: Sendable {
 
     // MARK: Workers
 
+    /// Its `run()` returned: it delivers nothing any more, whatever the table says.
+    func ended(_ incarnation: Incarnation) {
+        state.withLock { _ = $0.dead.insert(incarnation) }
+    }
+
     func killed(_ incarnation: Incarnation) {
         state.withLock { state in
             state.dead.insert(incarnation)
@@ -92,7 +97,7 @@ final class Referee: Sendable {
             guard let shard = event.shardID else { return }
             switch event.kind {
             case .leaseTaken:
-                if let take = state.unfencedTakes[shard], take.by == worker {
+                if let take = state.unfencedTakes[shard], take.by == worker, take.counter == event.leaseCounter {
                     report(
                         .oneUnfencedProcessor,
                         "\(worker.workerID) took \(shard) as expired while \(take.from.workerID) may still deliver",

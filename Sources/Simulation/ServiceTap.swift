@@ -17,14 +17,21 @@ struct ServiceTap: Transport {
         guard request.isForDynamoDB else { return try await perform(request) }
         switch request.operation {
         case "PutItem", "UpdateItem", "DeleteItem": return try await write(request)
-        case "Scan":
-            let response = try await perform(request)
-            if response.status == 200, let body = try? JSON.decode(response.body) {
-                referee.scanned(rows: body["ScannedCount"]?.int ?? body["Count"]?.int ?? 0)
-            }
-            return response
+        case "Scan": return try await scan(request)
         default: return try await perform(request)
         }
+    }
+
+    /// Reads are counted when the fleet is at rest: decoding them all would cost more than the rest of the simulation.
+    private func scan(_ request: Request) async throws(TransportError) -> Response {
+        let response = try await perform(request)
+        guard referee.isCalm, response.status == 200, let body = try? JSON.decode(response.body),
+            let input = try? JSON.decode(Bytes(request.body))
+        else { return response }
+        let rows = body["ScannedCount"]?.int ?? body["Count"]?.int ?? 0
+        let segment = input["Segment"]?.int.map { "\($0) of \(input["TotalSegments"]?.int ?? 0)" } ?? "all"
+        referee.scanned(rows: rows, segment: segment, by: worker)
+        return response
     }
 
     private func perform(_ request: Request) async throws(TransportError) -> Response {

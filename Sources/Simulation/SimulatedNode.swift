@@ -20,8 +20,14 @@ package final class SimulatedNode: TaskExecutor {
 
     private let state = Mutex(State())
 
+    /// Watches without taking part: its jobs change nothing in what the others do, and when.
+    let isSpectator: Bool
+
     /// - Parameter number: unique within the simulator.
-    package init(_ name: String, number: Int, clock: NodeClock = NodeClock(), simulator: Simulator) {
+    package init(
+        _ name: String, number: Int, clock: NodeClock = NodeClock(), isSpectator: Bool = false, simulator: Simulator
+    ) {
+        self.isSpectator = isSpectator
         self.name = name
         self.number = number
         self.clock = clock

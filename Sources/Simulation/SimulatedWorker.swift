@@ -42,8 +42,8 @@ final class SimulatedWorker: Sendable {
         let faults = SimulatedProcessor.Faults()
         let retries = configuration.onProcessorFailure != .skip
         worker = Worker(
-            configuration, kinesis: world.kinesis(transport, time, seed: generator.next()),
-            dynamoDB: world.dynamoDB(transport, time, seed: generator.next()), time: time, seed: seed,
+            configuration, kinesis: World.kinesis(transport, time, seed: generator.next()),
+            dynamoDB: World.dynamoDB(transport, time, seed: generator.next()), time: time, seed: seed,
             onEvent: { event in
                 referee.note(
                     "\(incarnation.workerID)#\(incarnation.number) \(event.kind.rawValue) \(event.shardID ?? "") "
@@ -75,6 +75,7 @@ final class SimulatedWorker: Sendable {
             if !wasAsked, !self.referee.isDead(self.incarnation) {
                 self.referee.report(.workerRuns, "\(self.incarnation.workerID) ended by itself\(reason)")
             }
+            self.referee.ended(self.incarnation)
         }
     }
 
@@ -92,6 +93,10 @@ final class SimulatedWorker: Sendable {
 }
 
 extension Referee {
-    var isCalm: Bool { state.withLock { $0.isCalm } }
+    /// Whether the fleet came to rest after the turmoil.
+    var isCalm: Bool { state.withLock { $0.calmSince != nil } }
+
+    func calm() { state.withLock { $0.calmSince = $0.calmSince ?? now } }
+
     func isDead(_ incarnation: Incarnation) -> Bool { state.withLock { $0.dead.contains(incarnation) } }
 }

@@ -5,7 +5,7 @@ package struct SimulationOptions: Hashable, Sendable {
     package var shards = 16
     package var workers = 5
     /// How long incidents and faults go on, in virtual time; afterwards everything has to come to rest.
-    package var turmoil: Duration = .seconds(150)
+    package var turmoil: Duration = .seconds(120)
     /// How long the fleet may take to come to rest, as a multiple of its failover time. A worker that joined last steals
     /// one lease in two failover times.
     package var restWithin = 40

@@ -25,6 +25,9 @@ package final class Simulator: Sendable {
         var generator: SeededGenerator
         var now = Timestamp.zero
         var ready: [Ready] = []
+        /// Jobs of nodes that only watch: they run at once, in order, and cost no choice of the seed, so that a run that is
+        /// watched is the same run.
+        var watching: [Ready] = []
         var sleepers = SleepQueue()
         var jobsRun = 0
         var thread: pthread_t?
@@ -72,11 +75,11 @@ package final class Simulator: Sendable {
         while true {
             switch state.withLock({ Self.step(&$0, until: end) }) {
             case .run(let ready):
-                if jobs == jobsMax {
+                if jobs == jobsMax, !ready.node.isSpectator {
                     state.withLock { $0.ready.append(ready) }
                     return .reachedJobs
                 }
-                jobs += 1
+                if !ready.node.isSpectator { jobs += 1 }
                 ready.job.runSynchronously(on: ready.node.asUnownedTaskExecutor())
             case .wake(let continuations):
                 for continuation in continuations { continuation.resume() }
@@ -86,6 +89,7 @@ package final class Simulator: Sendable {
     }
 
     private static func step(_ state: inout State, until end: Timestamp) -> Step {
+        if !state.watching.isEmpty { return .run(state.watching.removeFirst()) }
         if !state.ready.isEmpty {
             let index = Int.random(in: 0..<state.ready.count, using: &state.generator)
             state.ready.swapAt(index, state.ready.count - 1)
@@ -108,7 +112,9 @@ package final class Simulator: Sendable {
         state.withLock { state in
             if state.thread != pthread_self(), state.thread != nil { state.escapes += 1 }
             let ready = Ready(job: job, node: node)
-            if state.paused.contains(node.number) {
+            if node.isSpectator {
+                state.watching.append(ready)
+            } else if state.paused.contains(node.number) {
                 state.held[node.number, default: []].append(ready)
             } else {
                 state.ready.append(ready)

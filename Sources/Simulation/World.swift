@@ -1,5 +1,6 @@
 import AWSWire
 import Emulator
+import Fleet
 import KinesisConsumer
 import Leases
 import Machine
@@ -9,7 +10,7 @@ import Synchronization
 struct World: Sendable {
     static let streamName = "orders"
     static let applicationName = "simulated"
-    private static let region = "us-east-1"
+    static let region = "us-east-1"
 
     let seed: UInt64
     let options: SimulationOptions
@@ -20,21 +21,24 @@ struct World: Sendable {
     let network: Network
     let emulator: Emulator
     let referee: Referee
-    let record: @Sendable (WorkerEvent) -> Void
+    /// What is written down for `shardtop replay`, where somebody wants it.
+    let observer: Observer?
 
-    func kinesis(_ transport: any Transport, _ time: TimeSource, seed: UInt64) -> KinesisClient {
+    func record(_ event: WorkerEvent) { observer?.post(event) }
+
+    static func kinesis(_ transport: any Transport, _ time: TimeSource, seed: UInt64) -> KinesisClient {
         KinesisClient(client(.kinesis, transport, time, seed: seed))
     }
 
-    func dynamoDB(_ transport: any Transport, _ time: TimeSource, seed: UInt64) -> DynamoDBClient {
+    static func dynamoDB(_ transport: any Transport, _ time: TimeSource, seed: UInt64) -> DynamoDBClient {
         DynamoDBClient(client(.dynamodb, transport, time, seed: seed))
     }
 
-    private func client(
+    private static func client(
         _ service: AWSService, _ transport: any Transport, _ time: TimeSource, seed: UInt64
     ) -> AWSClient {
         AWSClient(
-            service, region: Self.region, endpoint: Endpoint(scheme: "http", host: "simulated"),
+            service, region: region, endpoint: Endpoint(scheme: "http", host: "simulated"),
             transport: transport,
             credentials: StaticCredentials(accessKeyID: "simulated", secretAccessKey: "simulated"), time: time,
             seed: seed)
@@ -42,7 +46,7 @@ struct World: Sendable {
 
     /// A client without any faults, for the producer and the director.
     var trueKinesis: KinesisClient {
-        kinesis(EmulatorDoor(emulator: emulator), simulator.time, seed: seed)
+        Self.kinesis(EmulatorDoor(emulator: emulator), simulator.time, seed: seed)
     }
 }
 
@@ -57,12 +61,27 @@ struct EmulatorDoor: Transport {
     }
 }
 
+/// Reads always see the last write. A stale read is a choice of the seed, and whoever only watches must not use any up.
+struct ConsistentDoor: Transport {
+    let emulator: Emulator
+
+    func send(_ request: Request) async throws(TransportError) -> Response {
+        var request = request
+        if request.operation == "Scan", var input = try? JSON.decode(Bytes(request.body)) {
+            input["ConsistentRead"] = true
+            request.body = JSON.encode(input)
+        }
+        return try await EmulatorDoor(emulator: emulator).send(request)
+    }
+}
+
 /// Puts numbered records with known keys, KPL aggregates among them.
 final class Producer: Sendable {
     private struct State {
         var generator: SeededGenerator
         var number = 0
         var isStopped = false
+        var hasEnded = false
     }
 
     private let world: World
@@ -74,6 +93,8 @@ final class Producer: Sendable {
     }
 
     func stop() { state.withLock { $0.isStopped = true } }
+    /// Nothing more will be put.
+    var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
     func run() async {
         let kinesis = world.trueKinesis
@@ -88,6 +109,7 @@ final class Producer: Sendable {
                 world.referee.stored(shard, number, count: put.count, payload: put.number)
             }
         }
+        state.withLock { $0.hasEnded = true }
     }
 
     private struct Put: Sendable {
