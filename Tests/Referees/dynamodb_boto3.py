@@ -8,6 +8,7 @@ is itself an imitation. Prints "N passed, N failed".
 """
 
 import sys
+import time
 import uuid
 
 import boto3
@@ -51,8 +52,21 @@ class Bench:
         more.setdefault("BillingMode", "PAY_PER_REQUEST")
         self.tables.append(name)
         self.db.create_table(TableName=name, KeySchema=keys, AttributeDefinitions=types, **more)
-        self.db.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+        self.db.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
         return name
+
+    def settled(self):
+        """The table's description once every change of it is through; None once it is gone."""
+        for _ in range(200):
+            try:
+                table = self.db.describe_table(TableName=self.table)["Table"]
+            except self.db.exceptions.ResourceNotFoundException:
+                return None
+            indexes = [index["IndexStatus"] for index in table.get("GlobalSecondaryIndexes", [])]
+            if table["TableStatus"] == "ACTIVE" and all(status == "ACTIVE" for status in indexes):
+                return table
+            time.sleep(0.1)
+        raise AssertionError(f"{self.table} does not settle: {table}")
 
     def put(self, **item):
         self.db.put_item(TableName=self.table, Item=item)
@@ -126,7 +140,7 @@ def creates_describes_lists_and_deletes_a_table(b):
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert b.table in b.db.list_tables()["TableNames"]
     b.db.delete_table(TableName=b.table)
-    assert b.error(b.db.describe_table, TableName=b.table)[0] == "ResourceNotFoundException"
+    assert b.settled() is None
 
 
 @case
@@ -168,10 +182,10 @@ def changes_billing_and_throughput(b):
     table = b.db.describe_table(TableName=b.table)["Table"]
     assert table["ProvisionedThroughput"]["ReadCapacityUnits"] == 3
     b.db.update_table(TableName=b.table, ProvisionedThroughput={"ReadCapacityUnits": 7, "WriteCapacityUnits": 8})
-    table = b.db.describe_table(TableName=b.table)["Table"]
+    table = b.settled()
     assert b.note(table["ProvisionedThroughput"]["WriteCapacityUnits"]) == 8
     b.db.update_table(TableName=b.table, BillingMode="PAY_PER_REQUEST")
-    table = b.db.describe_table(TableName=b.table)["Table"]
+    table = b.settled()
     assert b.note(table["BillingModeSummary"]["BillingMode"]) == "PAY_PER_REQUEST"
 
 
@@ -185,14 +199,14 @@ def adds_and_removes_an_index(b):
         GlobalSecondaryIndexUpdates=[{"Create": {
             "IndexName": "by-o", "Projection": {"ProjectionType": "KEYS_ONLY"},
             "KeySchema": [{"AttributeName": "o", "KeyType": "HASH"}, {"AttributeName": "k", "KeyType": "RANGE"}]}}])
-    index = b.db.describe_table(TableName=b.table)["Table"]["GlobalSecondaryIndexes"][0]
+    index = b.settled()["GlobalSecondaryIndexes"][0]
     assert index["IndexStatus"] == "ACTIVE" and index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
     found = b.db.query(
         TableName=b.table, IndexName="by-o", KeyConditionExpression="o = :o",
         ExpressionAttributeValues={":o": s("me")})
     assert b.note(found["Items"]) == [{"k": s("a"), "o": s("me")}]
     b.db.update_table(TableName=b.table, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "by-o"}}])
-    assert "GlobalSecondaryIndexes" not in b.db.describe_table(TableName=b.table)["Table"]
+    assert "GlobalSecondaryIndexes" not in b.settled()
 
 
 @case
