@@ -276,7 +276,8 @@ public struct DynamoDBClient: Sendable {
         return item
     }
 
-    /// Puts a new item; fails with `conditionFailed` where the key exists.
+    /// Puts a new item; fails with `conditionFailed` where the key exists. Sent once: a late second attempt could make
+    /// an item anew that was used and deleted meanwhile.
     public func putNewItem(_ table: String, _ item: Item, hashKey: String) async throws(AWSError) {
         _ = try await client.call(
             "PutItem",
@@ -284,7 +285,7 @@ public struct DynamoDBClient: Sendable {
                 "TableName": .string(table), "Item": item.wire,
                 "ConditionExpression": "attribute_not_exists(#key)",
                 "ExpressionAttributeNames": ["#key": .string(hashKey)],
-            ])
+            ], attemptsMax: 1, timeout: timeout)
     }
 
     /// Sends `update`; returns the attributes that it asked for. Sent once unless `attemptsMax` says otherwise: after a

@@ -10,7 +10,6 @@ struct Checkpoints: Sendable {
     private var delivered: Checkpoint
     /// `delivered` before the batch in progress.
     private var deliveredBefore: Checkpoint
-    private var prepared: Checkpoint?
     /// Inside `shardEnded`: SHARD_END may be checkpointed.
     var isAtShardEnd = false
     var requests: [(id: Int, request: CheckpointRequest)] = []
@@ -40,37 +39,34 @@ struct Checkpoints: Sendable {
         while active == nil, let (id, request) = requests.first {
             requests.removeFirst()
             guard mayWrite else {
-                effects.append(.answer(id, .shutdown))
+                effects.append(.answer(id, .failure(.shutdown)))
                 continue
             }
             do throws(CheckpointError) {
-                guard let write = try write(for: request) else {
-                    effects.append(.answer(id, nil))
+                let position = try position(of: request)
+                // Stored already.
+                guard position != committed else {
+                    effects.append(.answer(id, .success(position)))
                     continue
                 }
+                let write: HeldLease.Write =
+                    if case .prepare(_, let state) = request {
+                        .prepare(PendingCheckpoint(checkpoint: position, state: state))
+                    } else { .checkpoint(position) }
                 active = (id, write)
                 effects.append(.write(write))
             } catch {
-                effects.append(.answer(id, error))
+                effects.append(.answer(id, .failure(error)))
             }
         }
         return effects
     }
 
-    /// The write that `request` asks for; `nil` where it is stored already.
-    private mutating func write(for request: CheckpointRequest) throws(CheckpointError) -> HeldLease.Write? {
+    private func position(of request: CheckpointRequest) throws(CheckpointError) -> Checkpoint {
         switch request {
-        case .commit(let position):
-            let position = try allowed(position)
-            return position == committed ? nil : .checkpoint(position)
-        case .prepare(let position, let state):
-            let position = try allowed(position)
-            if position == committed { return nil }
-            prepared = position
-            return .prepare(PendingCheckpoint(checkpoint: position, state: state))
-        case .commitPrepared(let position):
-            let position = try allowed(position ?? prepared)
-            return position == committed ? nil : .checkpoint(position)
+        case .commit(let position), .prepare(let position, _): try allowed(position)
+        // What was prepared may be stored already, a sentinel among it.
+        case .commitPrepared(let position): position == committed ? position : try allowed(position)
         }
     }
 
@@ -93,13 +89,17 @@ struct Checkpoints: Sendable {
     ) -> [ShardMachine.Effect] {
         guard let active, active.write == write else { return [] }
         self.active = nil
-        if let error { return [.answer(active.id, error)] }
-        guard case .checkpoint(let position) = write else { return [.answer(active.id, nil)] }
+        if let error { return [.answer(active.id, .failure(error))] }
+        let position: Checkpoint
+        switch write {
+        case .checkpoint(let stored): position = stored
+        case .prepare(let pending): return [.answer(active.id, .success(pending.checkpoint))]
+        case .renew, .setChildren, .release: return []
+        }
         committed = position
         delivered = max(delivered, position)
-        prepared = nil
         return [
-            .answer(active.id, nil),
+            .answer(active.id, .success(position)),
             .emit(WorkerEvent(.checkpointed, at: .zero, shardID: shardID, checkpoint: position)),
         ]
     }

@@ -134,6 +134,8 @@ struct HeldLease: Sendable {
             return []
         case .failed(let meaning, let message):
             backOff(now)
+            // A renewal that surely did not happen is due again, long before the next one would be.
+            if sent.write == .renew { nextRenewal = min(nextRenewal, notBefore) }
             return giveBack(sent.write, meaning, message)
         }
     }
@@ -167,7 +169,7 @@ struct HeldLease: Sendable {
             nextRenewal = min(nextRenewal, now)
             return advance(now)
         }
-        guard let unknown, image.leaseCounter == lease.leaseCounter + 1, matches(image, unknown.write) else {
+        guard let unknown, image.leaseCounter == lease.leaseCounter &+ 1, matches(image, unknown.write) else {
             return end(
                 image.leaseOwner == owner
                     ? "its counter was changed by another hand" : "taken by \(image.leaseOwner ?? "nobody")")
@@ -192,7 +194,8 @@ struct HeldLease: Sendable {
         if case .setChildren(let children) = sent.write {
             lease.childShardIDs = children.sorted()
         } else {
-            lease.leaseCounter += 1
+            // Wraps like the write that was sent, whatever the row held.
+            lease.leaseCounter &+= 1
             confirmedAt = max(confirmedAt, sent.at)
         }
         switch sent.write {

@@ -104,16 +104,16 @@ public enum CheckpointError: Error, Hashable, Sendable, CustomStringConvertible 
 /// Stores how far a tenure has come.
 public struct Checkpointer: Sendable {
     let shardID: String
-    let request: @Sendable (CheckpointRequest) async -> CheckpointError?
+    let request: @Sendable (CheckpointRequest) async -> CheckpointAnswer
 
-    init(shardID: String, request: @escaping @Sendable (CheckpointRequest) async -> CheckpointError?) {
+    init(shardID: String, request: @escaping @Sendable (CheckpointRequest) async -> CheckpointAnswer) {
         self.shardID = shardID
         self.request = request
     }
 
     /// Checkpoints at the last record that was delivered; in `shardEnded`, at SHARD_END.
     public func checkpoint() async throws(CheckpointError) {
-        if let error = await request(.commit(nil)) { throw error }
+        _ = try await request(.commit(nil)).get()
     }
 
     /// Checkpoints at `record`: everything up to and with it is done.
@@ -126,7 +126,7 @@ public struct Checkpointer: Sendable {
         _ sequenceNumber: SequenceNumber, subSequenceNumber: Int64 = 0
     ) async throws(CheckpointError) {
         let position = Checkpoint(.sequenceNumber(sequenceNumber), subSequenceNumber: subSequenceNumber)
-        if let error = await request(.commit(position)) { throw error }
+        _ = try await request(.commit(position)).get()
     }
 
     /// Stores a checkpoint as pending, with the application's own state; `checkpoint()` of the result commits it.
@@ -135,19 +135,19 @@ public struct Checkpointer: Sendable {
     public func prepareCheckpoint(
         at position: Checkpoint? = nil, state: Bytes? = nil
     ) async throws(CheckpointError) -> PreparedCheckpoint {
-        if let error = await request(.prepare(position, state)) { throw error }
-        return PreparedCheckpoint(position: position, checkpointer: self)
+        let prepared = try await request(.prepare(position, state)).get()
+        return PreparedCheckpoint(position: prepared, checkpointer: self)
     }
 }
 
 /// A checkpoint that was prepared.
 public struct PreparedCheckpoint: Sendable {
-    let position: Checkpoint?
+    let position: Checkpoint
     let checkpointer: Checkpointer
 
     /// Commits what was prepared and clears the pending attributes.
     public func checkpoint() async throws(CheckpointError) {
-        if let error = await checkpointer.request(.commitPrepared(position)) { throw error }
+        _ = try await checkpointer.request(.commitPrepared(position)).get()
     }
 }
 
@@ -155,5 +155,8 @@ public struct PreparedCheckpoint: Sendable {
 enum CheckpointRequest: Hashable, Sendable {
     case commit(Checkpoint?)
     case prepare(Checkpoint?, Bytes?)
-    case commitPrepared(Checkpoint?)
+    case commitPrepared(Checkpoint)
 }
+
+/// What came of a request, with the position that it meant.
+typealias CheckpointAnswer = Result<Checkpoint, CheckpointError>

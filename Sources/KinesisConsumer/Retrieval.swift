@@ -35,7 +35,7 @@ struct Retrieval: Sendable {
     static let shortestPause: Duration = .milliseconds(250)
 
     private let configuration: WorkerConfiguration
-    private let start: ShardPosition
+    private var start: ShardPosition
     private let range: HashKeyRange?
     private var iterator: String?
     private var lastRead: SequenceNumber?
@@ -81,8 +81,11 @@ struct Retrieval: Sendable {
         return [.fetch(iterator: iterator, dropThrough: dropThrough, range: range)]
     }
 
-    mutating func iteratorGot(_ iterator: String, _ now: Timestamp) {
+    /// - Parameter latestAt: a LATEST that was asked for means this moment from now on, so that a new iterator leaves
+    ///   no gap (kcl.md §0.10).
+    mutating func iteratorGot(_ iterator: String, latestAt: UnixTime?, _ now: Timestamp) {
         isFetching = false
+        if let latestAt, start == .latest { start = .atTimestamp(latestAt) }
         self.iterator = iterator
         nextFetchAt = now
     }

@@ -44,7 +44,8 @@ struct ShardMachine: Sendable {
         case begun
         case parentsChecked(unfinished: [String])
         case parentCheckFailed
-        case iteratorGot(String)
+        /// With the service's time from before the answer, where it was asked for LATEST.
+        case iteratorGot(String, latestAt: UnixTime?)
         case retrievalFailed(AWSError.Meaning, String)
         case fetched(FetchedBatch)
         case childrenFound(closed: Bool, [ChildShard])
@@ -70,7 +71,7 @@ struct ShardMachine: Sendable {
         case discard([Int])
         case findChildren
         case createChildren([ChildShard])
-        case answer(Int, CheckpointError?)
+        case answer(Int, CheckpointAnswer)
         case write(HeldLease.Write)
         /// The processor is done with the shard: the lease may go.
         case giveUp
@@ -136,8 +137,8 @@ struct ShardMachine: Sendable {
             isChecking = false
             notBefore = now + configuration.taskBackoffTime
             return []
-        case .iteratorGot(let iterator):
-            retrieval.iteratorGot(iterator, now)
+        case .iteratorGot(let iterator, let latestAt):
+            retrieval.iteratorGot(iterator, latestAt: latestAt, now)
             return []
         case .retrievalFailed(let meaning, let message):
             return retrieval.failed(meaning, message, shardID: shardID, now)
@@ -159,6 +160,7 @@ struct ShardMachine: Sendable {
             guard call == .processRecords(batch: batch), let processing else { return [] }
             call = nil
             self.processing = nil
+            checkpoints.takeBack()
             retrieval.putBack(processing)
             return []
         case .checkpointRequested(let id, let request):
@@ -182,7 +184,10 @@ struct ShardMachine: Sendable {
             return effects + lost("shutdown grace of \(configuration.shutdownGrace.wholeMilliseconds) ms is over")
                 + [.giveUp]
         }
-        guard call == nil, now >= notBefore else { return effects + fetchIfDue(now) }
+        // Back-off is for what is tried again; the last calls do not wait for it.
+        guard call == nil, now >= notBefore || isLost || shutdownDeadline != nil else {
+            return effects + fetchIfDue(now)
+        }
         if isLost { return effects + advanceLost() }
         if shutdownDeadline != nil, !hasEnded { return effects + advanceShutdown(fence) }
         switch state {
@@ -202,8 +207,8 @@ struct ShardMachine: Sendable {
     }
 
     private mutating func parentsChecked(_ unfinished: [String], _ now: Timestamp) -> [Effect] {
-        guard isChecking else { return [] }
         isChecking = false
+        guard state == .waitingOnParentShards else { return [] }
         if unfinished.isEmpty {
             state = .initializing
         } else {
@@ -275,7 +280,9 @@ struct ShardMachine: Sendable {
             if !isLost { state = .shutdownRequested(isAnswered: true) }
             return failure.map { [processorFailed("shutdownRequested", $0)] } ?? []
         case .shardEnded:
-            if checkpoints.committed.position == .shardEnd { return [] }
+            if checkpoints.committed.position == .shardEnd {
+                return (failure.map { [processorFailed("shardEnded", $0)] } ?? []) + ended()
+            }
             attempts += 1
             notBefore = now + backOff
             return [
@@ -294,24 +301,24 @@ struct ShardMachine: Sendable {
             attempts = 0
             return [.discard([batch.id]), .emit(processed(batch))]
         }
-        let failed = processorFailed("processRecords", failure)
+        let name = "processRecords"
         switch configuration.onProcessorFailure {
         case .skip:
             skippedRecords += batch.records
             var skipped = processed(batch)
             skipped.kind = .recordsSkipped
             skipped.message = failure
-            return [.discard([batch.id]), failed, .emit(skipped)]
+            return [.discard([batch.id]), processorFailed(name, failure), .emit(skipped)]
         case .retry:
             checkpoints.takeBack()
             retrieval.putBack(batch)
             attempts += 1
             notBefore = now + backOff
-            return [failed]
+            return [processorFailed(name, failure)]
         case .stopShard:
             checkpoints.takeBack()
             isStopped = true
-            return [.discard([batch.id] + retrieval.discardAll()), failed]
+            return [.discard([batch.id] + retrieval.discardAll()), processorFailed(name, failure)]
         }
     }
 
@@ -397,22 +404,23 @@ struct ShardMachine: Sendable {
         case .findingChildren where !isAwaitingEnd:
             isAwaitingEnd = true
             return [.findChildren]
-        case .callable(let children):
-            if checkpoints.committed.position == .shardEnd {
-                state = .shutdownComplete
-                hasEnded = true
-                return [
-                    .emit(
-                        WorkerEvent(
-                            .shardEnded, at: .zero, shardID: shardID, checkpoint: .shardEnd,
-                            childShardIDs: children.map(\.shardID)))
-                ]
-            }
+        case .callable:
+            if checkpoints.committed.position == .shardEnd { return ended() }
             checkpoints.isAtShardEnd = true
             call = .shardEnded
             return [.call(.shardEnded, fence: fence)]
         case .creating, .findingChildren, .notingChildren: return []
         }
+    }
+
+    /// SHARD_END is stored: that is the last word, whatever was asked or lost meanwhile.
+    private mutating func ended() -> [Effect] {
+        state = .shutdownComplete
+        hasEnded = true
+        let ended = WorkerEvent(
+            .shardEnded, at: .zero, shardID: shardID, checkpoint: .shardEnd,
+            childShardIDs: endingChildren.map(\.shardID))
+        return [.emit(ended)] + (shutdownDeadline != nil && !isLost ? [.giveUp] : [])
     }
 
     private mutating func childrenFound(

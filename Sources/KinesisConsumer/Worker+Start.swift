@@ -39,9 +39,10 @@ extension Worker {
         let table = try await ensureTable()
         let mode = try await checkMode()
         if let refusal = mode.refusal { throw WorkerRefusal(refusal) }
+        let lookedAt = time.now()
         let shards = try await kinesis.listShards(stream: configuration.streamName)
         let tree = ShardTree(shards)
-        var rows = try await scanAll()
+        var (rows, units) = try await scanAll()
         try refuseForeign(rows, tree)
         let leases = rows.compactMap(\.lease)
         let missing: [Lease]
@@ -56,11 +57,14 @@ extension Worker {
                     ignoreUnexpectedChildShards: configuration.ignoreUnexpectedChildShards
                 ).leasesToCreate
         }
-        for lease in missing where try await create(lease) {
+        for lease in missing where try await create(lease, lookedAt: lookedAt) {
             emit(WorkerEvent(.leaseCreated, at: .zero, shardID: lease.shardID, checkpoint: lease.checkpoint))
         }
-        if !missing.isEmpty { rows = try await scanAll() }
-        return WorkerMachine.Start(tree: tree, rows: rows, provisionedReads: table.provisionedReads, mode: mode)
+        if !missing.isEmpty { (rows, units) = try await scanAll() }
+        // The machine's scans are not consistent and cost half.
+        return WorkerMachine.Start(
+            tree: tree, rows: rows, provisionedReads: table.provisionedReads, mode: mode,
+            readUnits: min(max(0, units / 2), 1e9))
     }
 
     /// The lease table, created on demand where there is none.
@@ -121,19 +125,30 @@ extension Worker {
         }
     }
 
-    private func scanAll() async throws(AWSError) -> [LeaseRow] {
+    private func scanAll() async throws(AWSError) -> (rows: [LeaseRow], readUnits: Double) {
         var rows: [LeaseRow] = []
+        var units = 0.0
         var next: Item?
         repeat {
             let page = try await dynamoDB.scan(configuration.tableName, startingAfter: next, consistent: true)
             rows += page.items.map(LeaseTable.row)
+            units += page.consumedReadUnits ?? 0
             next = page.lastEvaluatedKey
         } while next != nil
-        return rows
+        return (rows, units)
     }
 
     /// Creates a lease unless it is there; true where this call did it.
-    func create(_ lease: Lease) async throws(AWSError) -> Bool {
+    ///
+    /// - Parameter lookedAt: when the shards and leases were read that say it is missing. After failoverTimeMillis it
+    ///   may have been created, read to its end and deleted, and would be read once more: look again.
+    func create(_ lease: Lease, lookedAt: Timestamp) async throws(AWSError) -> Bool {
+        guard time.now() - lookedAt < configuration.failoverTime else {
+            throw AWSError(
+                operation: "DynamoDB.PutItem",
+                cause: .transport(
+                    TransportError(.timedOut, "the shards were listed too long ago", requestWasSent: false)))
+        }
         do {
             try await dynamoDB.putNewItem(
                 configuration.tableName, LeaseTable.newItem(lease), hashKey: LeaseTable.hashKey)

@@ -39,7 +39,7 @@ struct Upkeep: Sendable {
 
     mutating func started(_ now: Timestamp) {
         nextWholeScan = now + configuration.takeInterval
-        nextSegmentScan = now + configuration.segmentScanInterval
+        nextSegmentScan = now + segmentInterval
         nextModeCheck = now + Self.modeCheckInterval
         nextAudit = now + min(configuration.leasesRecoveryAuditorInterval, .seconds(60))
         nextCleanup = now + configuration.completedLeaseCleanupInterval
@@ -143,7 +143,8 @@ extension WorkerMachine {
         guard let scanning = upkeep.scanning, scanning.scan == scan else { return [] }
         upkeep.scanning = nil
         upkeep.scanFailures = 0
-        if scan.isWhole { upkeep.wholeScanUnits = units }
+        // Clamped, because it becomes a duration and comes from outside.
+        if scan.isWhole { upkeep.wholeScanUnits = min(max(0, units), 1e9) }
         note(read, isWhole: scan.isWhole, now)
         scheduleScans(after: scanning, now)
         for case .lease(let lease) in read where lease.isEnded { parentEndedElsewhere(lease.shardID) }
@@ -226,7 +227,7 @@ extension WorkerMachine {
                 at: configuration.initialPosition,
                 ignoreUnexpectedChildShards: configuration.ignoreUnexpectedChildShards)
             // An open child of an open parent is an inconsistent listing; the next audit looks again.
-            if !result.leasesToCreate.isEmpty { effects.append(.create(result.leasesToCreate)) }
+            if !result.leasesToCreate.isEmpty { effects.append(.create(result.leasesToCreate, lookedAt: now)) }
             effects.append(
                 .emit(
                     WorkerEvent(

@@ -36,7 +36,7 @@ struct WorkerMachine: Machine, Sendable {
         case take(key: String, UpdateItem)
         case write(key: String, tenure: Int, UpdateItem)
         case read(key: String)
-        case create([Lease])
+        case create([Lease], lookedAt: Timestamp)
         case delete(key: String)
         case setHashKeyRange(key: String, HashKeyRange)
         case shard(tenure: Int, leaseKey: String, ShardMachine.Effect)
@@ -52,6 +52,8 @@ struct WorkerMachine: Machine, Sendable {
         /// Of a provisioned table.
         var provisionedReads: Int?
         var mode: FleetMode
+        /// What a whole scan costs.
+        var readUnits = 0.0
     }
 
     /// A read of the whole table, or of one segment of it.
@@ -146,6 +148,7 @@ struct WorkerMachine: Machine, Sendable {
         tree = start.tree
         mode = start.mode
         upkeep.provisionedReads = start.provisionedReads
+        upkeep.wholeScanUnits = start.readUnits
         note(start.rows, isWhole: true, now)
         upkeep.started(now)
         if isShuttingDown { return [] }
@@ -166,11 +169,12 @@ struct WorkerMachine: Machine, Sendable {
         // The two machines answer each other; each round settles at least one step, so the rounds are few.
         for _ in 0..<16 {
             let fromLease = tenure.held.advance(now)
+            // The shard hears of a loss before it says what it wants.
+            effects += route(fromLease, &tenure, now)
             let fromShard = tenure.shard.advance(
                 now, deliverUntil: tenure.held.deliveryFence, fence: tenure.held.fence)
-            if fromLease.isEmpty, fromShard.isEmpty { break }
-            effects += route(fromLease, &tenure, now)
             effects += route(fromShard, &tenure, now)
+            if fromLease.isEmpty, fromShard.isEmpty { break }
         }
         tenures[key] = tenure
         return effects + endIfOver(key)
@@ -214,6 +218,8 @@ struct WorkerMachine: Machine, Sendable {
         var effects: [Effect] = []
         for effect in shardEffects {
             switch effect {
+            case .write(let write) where tenure.held.isOver:
+                effects += route(tenure.shard.handle(.written(write, .shutdown), at: now), &tenure, now)
             case .write(let write): tenure.held.enqueue(write)
             case .giveUp: effects += giveUp(&tenure, now)
             case .emit(let event): effects.append(.emit(event))
@@ -247,13 +253,16 @@ struct WorkerMachine: Machine, Sendable {
 
     private mutating func shard(_ token: Int, _ event: ShardMachine.Event, _ now: Timestamp) -> [Effect] {
         guard let key = tenures.first(where: { $0.value.token == token })?.key, var tenure = tenures[key] else {
-            // The tenure is over; only a processor that still asks for a checkpoint needs an answer.
-            if case .checkpointRequested(let id, _) = event {
-                return [.shard(tenure: token, leaseKey: "", .answer(id, .shutdown))]
+            // The tenure is over; only a processor that still asks for a checkpoint needs an answer,
+            // and what came for it must not stay in memory.
+            switch event {
+            case .checkpointRequested(let id, _):
+                return [.shard(tenure: token, leaseKey: "", .answer(id, .failure(.shutdown)))]
+            case .fetched(let batch): return [.shard(tenure: token, leaseKey: "", .discard([batch.id]))]
+            default: return []
             }
-            return []
         }
-        if case .fetched(let batch) = event { noteLatestStart(tenure, batch) }
+        noteLatestStart(tenure, event)
         let shardEffects = tenure.shard.handle(event, at: now)
         let effects = route(shardEffects, &tenure, now)
         tenures[key] = tenure
@@ -306,7 +315,7 @@ struct WorkerMachine: Machine, Sendable {
         case .stored(let image):
             guard var lease = image ?? before else { return [] }
             if image == nil {
-                lease.leaseCounter += 1
+                lease.leaseCounter &+= 1
                 lease.leaseOwner = configuration.workerID
             }
             return begin(lease, previousOwner: before?.leaseOwner, isSteal: isSteal, sentAt, now)
@@ -360,13 +369,16 @@ struct WorkerMachine: Machine, Sendable {
         }
     }
 
-    /// A shard that starts at LATEST has a start of its own from the first read on.
-    private mutating func noteLatestStart(_ tenure: Tenure, _ batch: FetchedBatch) {
+    /// A shard that starts at LATEST has a start of its own from the first iterator on: a moment, then a record.
+    private mutating func noteLatestStart(_ tenure: Tenure, _ event: ShardMachine.Event) {
+        guard tenure.shard.lease.checkpoint.position == .latest else { return }
         let key = tenure.held.lease.leaseKey
-        guard tenure.shard.lease.checkpoint.position == .latest, let first = batch.firstWireRecord,
-            latestStarts[key] == nil
-        else { return }
-        latestStarts[key] = .atSequenceNumber(first.description)
+        switch (event, latestStarts[key]) {
+        case (.iteratorGot(_, let moment?), nil): latestStarts[key] = .atTimestamp(moment)
+        case (.fetched(let batch), nil), (.fetched(let batch), .atTimestamp):
+            if let first = batch.firstWireRecord { latestStarts[key] = .atSequenceNumber(first.description) }
+        default: break
+        }
     }
 
     private mutating func releaseRequested(_ shardID: String, _ now: Timestamp) -> [Effect] {

@@ -9,7 +9,7 @@ final class WorkerRuntime: Sendable {
     private struct Payload: Sendable {
         var processors: [Int: any RecordProcessor] = [:]
         var batches: [Int: Batch] = [:]
-        var waiting: [Int: CheckedContinuation<CheckpointError?, Never>] = [:]
+        var waiting: [Int: CheckedContinuation<CheckpointAnswer, Never>] = [:]
         var lastID = 0
         var isClosed = false
     }
@@ -32,7 +32,7 @@ final class WorkerRuntime: Sendable {
             defer { payload.waiting = [:] }
             return payload.waiting.sorted { $0.key < $1.key }.map(\.value)
         }
-        for continuation in waiting { continuation.resume(returning: .shutdown) }
+        for continuation in waiting { continuation.resume(returning: .failure(.shutdown)) }
     }
 
     func perform(_ effect: WorkerMachine.Effect) async -> WorkerMachine.Event? {
@@ -50,7 +50,7 @@ final class WorkerRuntime: Sendable {
         case .write(let key, let tenure, let update):
             return .written(key: key, tenure: tenure, await write(update))
         case .read(let key): return await read(key)
-        case .create(let leases): return await create(leases)
+        case .create(let leases, let lookedAt): return await create(leases, lookedAt)
         case .delete(let key): return .deleted(key: key, await delete(key))
         case .setHashKeyRange(let key, let range):
             // Meta-information: who fails here has lost nothing, and the next audit tries again.
@@ -70,8 +70,8 @@ final class WorkerRuntime: Sendable {
         case .forget(let tenure): forget(tenure)
         case .shard(_, _, .discard(let ids)):
             payload.withLock { payload in ids.forEach { payload.batches[$0] = nil } }
-        case .shard(_, _, .answer(let id, let error)):
-            payload.withLock { $0.waiting.removeValue(forKey: id) }?.resume(returning: error)
+        case .shard(_, _, .answer(let id, let answer)):
+            payload.withLock { $0.waiting.removeValue(forKey: id) }?.resume(returning: answer)
         case .wake, .scan, .listShards, .checkMode, .take, .write, .read, .create, .delete, .setHashKeyRange, .shard:
             return false
         }
@@ -135,11 +135,11 @@ final class WorkerRuntime: Sendable {
         }
     }
 
-    private func create(_ leases: [Lease]) async -> WorkerMachine.Event {
+    private func create(_ leases: [Lease], _ lookedAt: Timestamp) async -> WorkerMachine.Event {
         var created: [Lease] = []
         for lease in leases {
             do {
-                if try await worker.create(lease) { created.append(lease) }
+                if try await worker.create(lease, lookedAt: lookedAt) { created.append(lease) }
             } catch {
                 return .created(created, failure: error.description)
             }
@@ -192,10 +192,14 @@ final class WorkerRuntime: Sendable {
     }
 
     private func iterator(_ shard: String, _ position: ShardPosition) async -> ShardMachine.Event {
+        let asked = worker.time.now()
         do {
-            return .iteratorGot(
-                try await worker.kinesis.shardIterator(
-                    stream: configuration.streamName, shard: shard, at: position))
+            let iterator = try await worker.kinesis.shardIterator(
+                stream: configuration.streamName, shard: shard, at: position)
+            // The service's clock is known to the second.
+            let earlier = worker.time.now() - asked + .seconds(1)
+            let latestAt = worker.kinesis.client.serviceTime + (.zero - earlier)
+            return .iteratorGot(iterator, latestAt: position == .latest ? latestAt : nil)
         } catch {
             return .retrievalFailed(error.meaning, error.description)
         }
@@ -244,6 +248,7 @@ final class WorkerRuntime: Sendable {
     /// Creates the children's leases. A merge child wants both parents' leases present, or both absent: with one
     /// missing the table is inconsistent, and somebody has to repair it first (kcl.md §4.4).
     private func createChildren(_ children: [ChildShard], parent: String) async -> ShardMachine.Event {
+        let lookedAt = worker.time.now()
         do {
             for child in children {
                 for other in child.parentShardIDs where other != parent {
@@ -254,7 +259,7 @@ final class WorkerRuntime: Sendable {
                             "the lease of \(other), the other parent of \(child.shardID), is missing")
                     }
                 }
-                _ = try await worker.create(childLease(child))
+                _ = try await worker.create(childLease(child), lookedAt: lookedAt)
             }
             return .childrenCreated
         } catch {
@@ -302,7 +307,7 @@ final class WorkerRuntime: Sendable {
     }
 
     /// Waits for the machine's answer. A cancelled call is one whose worker ended or crashed: it gets `.shutdown`.
-    private func checkpoint(_ request: CheckpointRequest, tenure: Int) async -> CheckpointError? {
+    private func checkpoint(_ request: CheckpointRequest, tenure: Int) async -> CheckpointAnswer {
         let id = payload.withLock { payload in
             payload.lastID += 1
             return payload.lastID
@@ -314,11 +319,11 @@ final class WorkerRuntime: Sendable {
                     payload.waiting[id] = continuation
                     return true
                 }
-                guard isOpen else { return continuation.resume(returning: .shutdown) }
+                guard isOpen else { return continuation.resume(returning: .failure(.shutdown)) }
                 worker.mailbox.post(.shard(tenure: tenure, .checkpointRequested(id, request)))
             }
         } onCancel: {
-            payload.withLock { $0.waiting.removeValue(forKey: id) }?.resume(returning: .shutdown)
+            payload.withLock { $0.waiting.removeValue(forKey: id) }?.resume(returning: .failure(.shutdown))
         }
     }
 

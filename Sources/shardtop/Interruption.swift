@@ -34,11 +34,8 @@ struct Interruption: Sendable {
 private func waitForSignals(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let context else { return nil }
     let box = Unmanaged<Interruption.Box>.fromOpaque(context).takeRetainedValue()
-    var set = sigset_t()
-    sigemptyset(&set)
-    for signal in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&set, signal) }
     while true {
-        var signal: Int32 = 0
-        if sigwait(&set, &signal) == 0 { box.continuation.yield(signal) }
+        let signal = shardtop_signal_wait(-1)
+        if [SIGINT, SIGTERM, SIGHUP].contains(signal) { box.continuation.yield(signal) }
     }
 }

@@ -5,6 +5,13 @@ import Synchronization
 enum Output {
     static func print(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
 
+    /// Text of several lines, whose last line break is ours.
+    static func printBlock(_ text: String) {
+        var scalars = text.unicodeScalars
+        while let last = scalars.last, last == "\n" || last == "\r" { scalars.removeLast() }
+        print(String(scalars))
+    }
+
     static func error(_ line: String) { write(line + "\n", to: STDERR_FILENO) }
 
     static func exit(_ status: ExitStatus) -> Never { Glibc.exit(status.rawValue) }

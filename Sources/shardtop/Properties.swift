@@ -57,7 +57,8 @@ struct Properties {
 
     func wrong(_ name: String, _ wanted: String) -> Failure {
         let entry = entries[name]
-        return Failure("\(path):\(entry?.line ?? 0): \(name) must be \(wanted), not “\(entry?.value ?? "")”", status: .usage)
+        return Failure(
+            "\(path):\(entry?.line ?? 0): \(name) must be \(wanted), not “\(entry?.value ?? "")”", status: .usage)
     }
 
     /// The names that `configuration` reads.

@@ -1,6 +1,5 @@
 import ArgumentParser
 import CTerminal
-import Glibc
 
 @main
 struct Shardtop: AsyncParsableCommand {
@@ -17,7 +16,7 @@ struct Shardtop: AsyncParsableCommand {
         version: "shardtop 0.1.0",
         subcommands: [
             DemoCommand.self, WatchCommand.self, ConsumeCommand.self, EmulateCommand.self, PutCommand.self,
-            StatusCommand.self, LeaseCommand.self, ShardCommand.self,
+            StatusCommand.self, LeaseCommand.self, ShardCommand.self, ReplayCommand.self, SimulateCommand.self,
         ],
         defaultSubcommand: DemoCommand.self)
 
@@ -27,8 +26,9 @@ struct Shardtop: AsyncParsableCommand {
         // Before any thread exists, so that every thread inherits the mask.
         shardtop_block_signals()
         do {
+            try checkCommandName()
             var command = try parseAsRoot()
-            if !(command is any HandlesSignals) { unblockSignals() }
+            if !(command is any HandlesSignals) { shardtop_unblock_signals() }
             if let found = command as? any AsyncParsableCommand {
                 // The command is nobody else's any more; ArgumentParser's existentials cannot say so.
                 nonisolated(unsafe) var asynchronous = found
@@ -50,17 +50,20 @@ struct Shardtop: AsyncParsableCommand {
             Output.exit(.usage)
         }
     }
+
+    /// A word that is no command would be taken for an argument of the default one.
+    private static func checkCommandName() throws {
+        guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-") else { return }
+        let names = configuration.subcommands.compactMap { command in command.configuration.commandName } + ["help"]
+        guard !names.contains(word) else { return }
+        throw Failure(
+            "no command \(word); there are \(names.filter { $0 != "simulate" }.joined(separator: ", ")). See shardtop "
+                + "--help", status: .usage)
+    }
 }
 
 /// A command that ends by itself on SIGINT and SIGTERM; every other is ended by them.
 protocol HandlesSignals {}
-
-private func unblockSignals() {
-    var set = sigset_t()
-    sigemptyset(&set)
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH] { sigaddset(&set, signal) }
-    pthread_sigmask(SIG_UNBLOCK, &set, nil)
-}
 
 /// What the process ends with.
 enum ExitStatus: Int32 {

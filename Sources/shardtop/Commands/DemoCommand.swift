@@ -1,9 +1,9 @@
 import ArgumentParser
 import CurlTransport
-import Emulator
-import KinesisConsumer
 import Dashboard
+import Emulator
 import Fleet
+import KinesisConsumer
 import Machine
 
 struct DemoCommand: AsyncParsableCommand, HandlesSignals {
@@ -91,6 +91,9 @@ struct DemoCommand: AsyncParsableCommand, HandlesSignals {
     /// Until the time is over, the scenario has ended or a signal comes.
     private func runHeadless(_ fleet: DemoFleet, _ script: Scenario?) async {
         let interruption = Interruption()
+        if duration == nil, script == nil {
+            Output.error("shardtop demo: running without a screen until Ctrl-C; --for 30s ends it by itself")
+        }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { _ = await interruption.wait() }
             if let duration { group.addTask { try? await fleet.time.sleep(for: duration) } }

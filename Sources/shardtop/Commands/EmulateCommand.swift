@@ -1,5 +1,5 @@
-import ArgumentParser
 import AWSWire
+import ArgumentParser
 import CTerminal
 import CurlTransport
 import Emulator

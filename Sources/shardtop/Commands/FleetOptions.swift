@@ -40,7 +40,8 @@ struct FleetOptions: ParsableArguments {
             kinesis: stream == nil ? nil : connection.kinesis, time: connection.time)
         if snapshot.scans == 0 {
             throw Failure(
-                snapshot.problems.first?.message ?? "table \(table ?? application) could not be read\(connection.place)")
+                snapshot.problems.first?.message ?? "table \(table ?? application) could not be read\(connection.place)"
+            )
         }
         if stream != nil, snapshot.shards == nil {
             throw Failure(

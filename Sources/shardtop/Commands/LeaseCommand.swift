@@ -21,9 +21,7 @@ struct LeaseCommand: AsyncParsableCommand {
             let connection = try Connection(fleet.connection, host: host)
             defer { connection.close() }
             let snapshot = try await fleet.observe(connection, host, for: observe)
-            var text = StatusReport.text(snapshot, as: .csv)
-            while text.hasSuffix("\n") { text.removeLast() }
-            Output.print(text)
+            Output.printBlock(StatusReport.text(snapshot, as: .csv))
         }
     }
 

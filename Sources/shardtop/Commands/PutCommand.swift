@@ -1,5 +1,5 @@
-import ArgumentParser
 import AWSWire
+import ArgumentParser
 import CurlTransport
 import KinesisConsumer
 import Machine

@@ -1,5 +1,5 @@
-import ArgumentParser
 import AWSWire
+import ArgumentParser
 import CurlTransport
 import Fleet
 import KinesisConsumer
@@ -26,7 +26,8 @@ struct ShardCommand: AsyncParsableCommand {
             defer { connection.close() }
             let isWritable = write && host.variable("SHARDTOP_READ_ONLY") != "1"
             guard isWritable || action.dryRun else {
-                throw Failure("shard \(verb) changes the stream: allow it with --write, or look with --dry-run", status: .refused)
+                throw Failure(
+                    "shard \(verb) changes the stream: allow it with --write, or look with --dry-run", status: .refused)
             }
             let identity = FleetIdentity(
                 application: stream, stream: stream, region: connection.region, endpoint: connection.endpoint,

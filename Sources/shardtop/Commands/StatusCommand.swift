@@ -34,8 +34,6 @@ struct StatusCommand: AsyncParsableCommand {
             case .json: .json
             case .csv: .csv
             }
-        var text = StatusReport.text(snapshot, as: wanted)
-        while text.hasSuffix("\n") { text.removeLast() }
-        Output.print(text)
+        Output.printBlock(StatusReport.text(snapshot, as: wanted))
     }
 }

@@ -37,6 +37,9 @@ final class DemoFleet: Sendable {
         startedAt = time.now()
         var configuration = EmulatorConfiguration()
         configuration.enforcesScalingLimits = false
+        // Real enough to be seen in between, and short enough for the first frame.
+        configuration.streamStatusDelay = .milliseconds(30)
+        configuration.dynamoDB.tableDelay = .milliseconds(20)
         emulator = Emulator(configuration: configuration, time: time, seed: options.seed)
         connection = Self.connection(emulator, time: time, keyID: "operator", seed: options.seed)
         producer = Producer(
@@ -67,12 +70,18 @@ final class DemoFleet: Sendable {
     /// Creates the stream and starts the workers.
     func start() async throws {
         try await connection.kinesis.createStream(Self.stream, shards: options.shards)
-        for _ in 0..<100 where try await status() != "ACTIVE" { try await time.sleep(for: .milliseconds(100)) }
+        for _ in 0..<500 where try await status() != "ACTIVE" { try await time.sleep(for: .milliseconds(10)) }
         for _ in 0..<options.workers { addWorker().start() }
+        // Whoever watches finds the table there.
+        for _ in 0..<200 where await !hasTable() && options.workers > 0 { try await time.sleep(for: .milliseconds(10)) }
     }
 
     func status() async throws -> String {
         try await connection.kinesis.describeStreamSummary(Self.stream).status
+    }
+
+    private func hasTable() async -> Bool {
+        (try? await connection.dynamoDB.describeTable(Self.application).status) == "ACTIVE"
     }
 
     // MARK: Workers
@@ -100,7 +109,8 @@ final class DemoFleet: Sendable {
         configuration.releaseLeasesOnShutdown = true
         configuration.initialPosition = .trimHorizon
         configuration.failoverTime = options.failoverTime
-        configuration.idleTimeBetweenReads = .milliseconds(250)
+        // A lease that changes hands is read by both for a moment, and a shard allows five reads a second.
+        configuration.idleTimeBetweenReads = .milliseconds(400)
         configuration.parentShardPollInterval = .seconds(1)
         configuration.completedLeaseCleanupInterval = .seconds(60)
         let connection = Self.connection(

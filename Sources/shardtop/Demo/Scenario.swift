@@ -112,7 +112,8 @@ extension Scenario {
 
     private static let failoverSteps = [
         step(
-            "Kill", "A worker dies without a word. Its leases look alive until their counters stood still for the "
+            "Kill",
+            "A worker dies without a word. Its leases look alive until their counters stood still for the "
                 + "failover time: EXPIRED.", [.killWorker], .taken, atLeast: 5),
         step("Taken", "The others took its leases and read on from its last checkpoints.", [], atLeast: 5),
         step("Back", "The worker is started again and gets its share back.", [.startWorker], .taken, atLeast: 5),
@@ -120,7 +121,8 @@ extension Scenario {
 
     static let split = Scenario(name: "split", steps: splitSteps)
     static let merge = Scenario(name: "merge", steps: mergeSteps)
-    static let zombie = Scenario(name: "zombie", steps: [step("At rest", "Three workers share four shards.")] + zombieSteps)
+    static let zombie = Scenario(
+        name: "zombie", steps: [step("At rest", "Three workers share four shards.")] + zombieSteps)
     static let failover = Scenario(
         name: "failover", steps: [step("At rest", "Three workers share four shards.")] + failoverSteps)
 
@@ -128,10 +130,16 @@ extension Scenario {
         name: "scale",
         steps: [
             step("Four shards", "The stream has four shards."),
-            step("Scale to 8", "UpdateShardCount splits every shard.", [.slow(.all, .seconds(1)), .scale(8)], .terminate, count: 4, atLeast: 10),
+            step(
+                "Scale to 8", "UpdateShardCount splits every shard.", [.slow(.all, .seconds(1)), .scale(8)], .terminate,
+                count: 4, atLeast: 10),
             step("Eight shards", "Eight shards, shared out anew.", [.slow(.all, .zero)], atLeast: 8),
-            step("Scale to 4", "And back: neighbours are merged.", [.slow(.all, .seconds(1)), .scale(4)], .terminate, count: 12, atLeast: 10),
-            step("Four again", "Ended leases are cleaned up once their children are on their way.", [.slow(.all, .zero)], atLeast: 8),
+            step(
+                "Scale to 4", "And back: neighbours are merged.", [.slow(.all, .seconds(1)), .scale(4)], .terminate,
+                count: 12, atLeast: 10),
+            step(
+                "Four again", "Ended leases are cleaned up once their children are on their way.", [.slow(.all, .zero)],
+                atLeast: 8),
         ], shards: 4)
 
     static let hotShard = Scenario(
@@ -139,7 +147,8 @@ extension Scenario {
         steps: [
             step("At rest", "The load is spread evenly."),
             step(
-                "Hot", "Nine of ten records go to one range of keys: more than the 1 000 records a second that a shard "
+                "Hot",
+                "Nine of ten records go to one range of keys: more than the 1 000 records a second that a shard "
                     + "takes. Puts are throttled.", [.hot(0.9), .rate(1600)], .throttled, atLeast: 10),
             step("Split at the hot key", "The range is split in its middle.", [.split(.hot)], .terminate, atLeast: 8),
             step("Relief", "Two shards carry the load.", [], atLeast: 10),
@@ -151,7 +160,8 @@ extension Scenario {
         steps: [
             step("At rest", "Every read and write passes."),
             step(
-                "Throttled", "GetRecords and a third of the lease writes are throttled for ten seconds: lag grows, no "
+                "Throttled",
+                "GetRecords and a third of the lease writes are throttled for ten seconds: lag grows, no "
                     + "lease is lost.", [.throttle(.seconds(10))], atLeast: 11),
             step("Over", "The workers catch up.", [], atLeast: 6),
         ])
@@ -160,17 +170,21 @@ extension Scenario {
         name: "tour",
         steps: [
             step(
-                "Ownership", "Three KCL workers share four shards. Each row is a lease: who owns it, and the counter "
+                "Ownership",
+                "Three KCL workers share four shards. Each row is a lease: who owns it, and the counter "
                     + "that its owner raises as heartbeat.", atLeast: 8),
             step("Lag", "LAG is how far behind the tip of the shard the last delivered record was.", atLeast: 6),
             step(
-                "Steal", "A worker takes a lease from another, as KCL does to balance. The robbed one finds out at its "
+                "Steal",
+                "A worker takes a lease from another, as KCL does to balance. The robbed one finds out at its "
                     + "next write: ZOMBIE.", [.steal], .zombie, atLeast: 6),
             step(
                 "Hot shard", "Most records now go to one narrow range of keys.", [.hot(0.7), .rate(400)], atLeast: 7),
         ] + splitSteps + [
             step("Lag falls", "The load is spread over two shards now.", [.hot(0), .rate(200)], atLeast: 6)
         ] + zombieSteps + failoverSteps + mergeSteps + [
-            step("Yours", "Press ? for the keys: steal, evict, split, merge, kill and pause are all yours now.", atLeast: 6)
+            step(
+                "Yours", "Press ? for the keys: steal, evict, split, merge, kill and pause are all yours now.",
+                atLeast: 6)
         ])
 }

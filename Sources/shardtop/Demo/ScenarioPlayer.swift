@@ -70,7 +70,8 @@ final class ScenarioPlayer: Sendable {
         case .split(let shards):
             guard let shard = try await open(shards).first else { return }
             let hot = fleet.producer.workload.hotMiddle
-            let point = shard.hashKeyRange.contains(hot) && hot > shard.hashKeyRange.start ? hot : shard.hashKeyRange.middle
+            let point =
+                shard.hashKeyRange.contains(hot) && hot > shard.hashKeyRange.start ? hot : shard.hashKeyRange.middle
             try await fleet.connection.kinesis.splitShard(stream: DemoFleet.stream, shard: shard.shardID, at: point)
         case .merge:
             let pair = try await open(.firstPair)
@@ -131,7 +132,9 @@ final class ScenarioPlayer: Sendable {
         else { return }
         // The victim renews while we read: the condition fails then, and the next try reads anew.
         for _ in 0..<5 {
-            guard let lease = try await leases().first(where: { $0.leaseOwner == victim.id && !$0.isEnded }) else { return }
+            guard let lease = try await leases().first(where: { $0.leaseOwner == victim.id && !$0.isEnded }) else {
+                return
+            }
             do {
                 try await fleet.connection.dynamoDB.updateItem(
                     LeaseTable.take(table: DemoFleet.application, lease, by: thief.id))

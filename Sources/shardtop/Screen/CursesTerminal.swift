@@ -129,7 +129,9 @@ final class TerminalThread: @unchecked Sendable {
     func close() {
         guard state.withLock({ $0.isRunning }) else { return }
         post { $0.isToClose = true }
-        if !hasClosed.wait(seconds: Self.closeSecondsMax) { shardtop_terminal_abandon() }
+        guard !hasClosed.wait(seconds: Self.closeSecondsMax) else { return }
+        state.withLock { $0.isRunning = false }
+        shardtop_terminal_abandon()
     }
 
     fileprivate func run() {

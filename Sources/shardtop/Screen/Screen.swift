@@ -156,7 +156,9 @@ final class Screen: Sendable {
     }
 
     private func makePlan(_ request: PlanRequest) {
-        guard let snapshot = newest.withLock({ $0 }) else { return post(.planRefused("nothing is known of the fleet yet")) }
+        guard let snapshot = newest.withLock({ $0 }) else {
+            return post(.planRefused("nothing is known of the fleet yet"))
+        }
         do { post(.planMade(try doors.plan(request, snapshot))) } catch { post(.planRefused("\(error)")) }
     }
 

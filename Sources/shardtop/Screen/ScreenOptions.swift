@@ -1,5 +1,5 @@
-import ArgumentParser
 import AWSWire
+import ArgumentParser
 import CurlTransport
 import Dashboard
 
@@ -52,8 +52,8 @@ struct ThemeShelf: Sendable {
     func theme(_ name: String) throws -> Theme? {
         if let known = files[name] { return known }
         if let bundled = BundledThemes.theme(name) { return bundled }
-        for path in [name] + directories.map({ "\($0)/\(name).theme" }) where path.contains("/") || path.hasSuffix(".theme")
-        {
+        for path in [name] + directories.map({ "\($0)/\(name).theme" })
+        where path.contains("/") || path.hasSuffix(".theme") {
             let bytes: [UInt8]?
             do { bytes = try host.readFile(path, bytesMax: 1 << 20) } catch {
                 throw Failure(error.message, status: .usage)

@@ -1,0 +1,74 @@
+import AWSWire
+import ArgumentParser
+import CurlTransport
+import Dashboard
+import Fleet
+import Machine
+
+struct ReplayCommand: AsyncParsableCommand, HandlesSignals {
+    static let configuration = CommandConfiguration(
+        commandName: "replay", abstract: "Open a recording in the same screen.",
+        discussion: "Recordings come from `watch --record FILE` and `simulate --record FILE`.")
+
+    @Argument(help: "The recording.")
+    var file: String
+
+    @Option(help: "How many times faster than it happened.")
+    var speed = 1.0
+
+    @OptionGroup var screen: ScreenOptions
+
+    func validate() throws {
+        guard speed > 0, speed <= 10_000 else { throw ValidationError("--speed must be between 0 and 10000") }
+    }
+
+    func run() async throws {
+        let host = SystemHost()
+        let lines = try Self.lines(of: file, host)
+        guard let header = lines.first else { throw Failure("\(file) is empty") }
+        let replay: Replay
+        do { replay = try Replay(header: header) } catch { throw Failure("\(file): \(error)") }
+        let screen = try Screen(
+            screen, purpose: .replay, host: host, time: .system,
+            doors: Screen.Doors(
+                plan: { _, _ in throw Failure("this is a recording: nothing can be done in it") },
+                perform: { _ in .failed("this is a recording") }, setRefresh: { _ in }, refreshNow: {}, demo: { _ in }))
+        let speed = speed
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do { try await Self.play(replay, Array(lines.dropFirst()), speed: speed, on: screen) } catch {
+                    if !(error is CancellationError) { screen.post(.reported(.warning, "\(error)")) }
+                }
+            }
+            _ = await screen.run()
+            group.cancelAll()
+        }
+    }
+
+    private static func lines(of path: String, _ host: SystemHost) throws -> [String] {
+        do {
+            guard let bytes = try host.readFile(path, bytesMax: 1 << 30) else {
+                throw Failure("\(path): no such file", status: .usage)
+            }
+            return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+        } catch let error as HostError {
+            throw Failure(error.message, status: .usage)
+        }
+    }
+
+    private static func play(_ replay: Replay, _ lines: [String], speed: Double, on screen: Screen) async throws {
+        var replay = replay
+        let time = TimeSource.system
+        let start = time.now()
+        for line in lines {
+            for snapshot in try replay.next(line) {
+                let due = Duration.nanoseconds(
+                    Int64(Double((snapshot.takenAtInstant - .zero).wholeNanoseconds) / speed))
+                try await time.sleep(start + due)
+                screen.show(snapshot)
+            }
+        }
+        screen.show(replay.finish())
+        screen.post(.reported(nil, "the recording ends here"))
+    }
+}
