@@ -12,6 +12,8 @@
 /// sits in dispatch's `sigsuspend` with every signal unblocked, so blocked signals are delivered there all the same.
 static int signal_pipe[2] = {-1, -1};
 static pthread_once_t signals_once = PTHREAD_ONCE_INIT;
+/// Whether somebody listens. Where nobody does a signal does what it always does, so that Ctrl-C ends any command.
+static volatile sig_atomic_t is_listening;
 
 static const int our_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT};
 enum { OUR_SIGNAL_COUNT = sizeof our_signals / sizeof *our_signals };
@@ -27,10 +29,23 @@ static void open_signals(void) {
     if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) signal_pipe[0] = signal_pipe[1] = -1;
 }
 
-static void note_signal(int number) {
-    int saved = errno;
+static void tell(int number) {
     unsigned char byte = (unsigned char)number;
     (void)!write(signal_pipe[1], &byte, 1);
+}
+
+static void note_signal(int number) {
+    int saved = errno;
+    if (is_listening) {
+        tell(number);
+    } else if (number != SIGWINCH && number != SIGCONT) {
+        sigset_t this_one;
+        sigemptyset(&this_one);
+        sigaddset(&this_one, number);
+        signal(number, SIG_DFL);
+        pthread_sigmask(SIG_UNBLOCK, &this_one, NULL);
+        raise(number);
+    }
     errno = saved;
 }
 
@@ -60,6 +75,7 @@ int32_t shardtop_signal_wait(int32_t timeout_milliseconds) {
     for (int number = 1; number < NSIG; number++) {
         if (sigismember(&ours, number) == 1) sigdelset(&unblocked, number);
     }
+    is_listening = 1;
     for (;;) {
         unsigned char byte;
         if (read(signal_pipe[0], &byte, 1) == 1) return byte;
@@ -71,7 +87,8 @@ int32_t shardtop_signal_wait(int32_t timeout_milliseconds) {
 
 void shardtop_signal_stop(void) {
     pthread_once(&signals_once, open_signals);
-    note_signal(0);
+    is_listening = 0;
+    tell(0);
 }
 
 // A crash must not leave the terminal raw with the backtrace in the alternate screen. Everything below is safe in a

@@ -126,7 +126,8 @@ void shardtop_terminal_suspend(void);
 void shardtop_terminal_redraw(void);
 
 /// Catches SIGINT, SIGTERM, SIGHUP, SIGWINCH and SIGCONT, and blocks them in this thread and all that it starts, so
-/// that they interrupt nobody: the first statement of `main`. From then on only `shardtop_signal_wait` sees them.
+/// that they interrupt nobody: the first statement of `main`. From then on only `shardtop_signal_wait` sees them;
+/// until it is called the first time they end the process as ever.
 void shardtop_block_signals(void);
 
 /// Undoes that, for a command that may simply be ended. A child gets an empty mask from its spawn attributes.
@@ -135,7 +136,7 @@ void shardtop_unblock_signals(void);
 /// Waits for one of these signals and returns its number; 0 after the timeout (negative: none) or `shardtop_signal_stop`.
 int32_t shardtop_signal_wait(int32_t timeout_milliseconds);
 
-/// Ends one call of `shardtop_signal_wait`, running or next.
+/// Ends one call of `shardtop_signal_wait`, running or next; then signals end the process again.
 void shardtop_signal_stop(void);
 
 #endif
