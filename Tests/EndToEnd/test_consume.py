@@ -139,8 +139,8 @@ def test_a_suspended_worker_wakes_up_as_zombie_and_stores_nothing(bench):
     one.wait_for("initialized", 2)
     one.process.send(signal.SIGSTOP)
     try:
-        two = bench.consume(emulator.endpoint, "orders", one.application)
-        wait_until(lambda: emulator.owners(one.application) == {two.worker_id: 2}, 40,
+        two = bench.consume(emulator.endpoint, "orders", one.application, workerId="other")
+        wait_until(lambda: emulator.owners(one.application) == {"other": 2}, 40,
                    lambda: emulator.owners(one.application))
         sent = texts(200)
         emulator.put("orders", sent)
