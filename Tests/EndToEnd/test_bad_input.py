@@ -130,7 +130,8 @@ def test_an_unknown_shard_is_named(bench):
 ])
 def test_no_credentials(bench, arguments):
     emulator = bench.emulator("orders:1")
-    ended = bench.run(*arguments, AWS_ENDPOINT_URL=emulator.endpoint, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+    ended = bench.run(
+        *arguments, AWS_ENDPOINT_URL=emulator.endpoint, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     complains(ended, FAILED, "credentials")
 
 
@@ -143,10 +144,12 @@ def test_a_refused_endpoint(bench, arguments):
     complains(bench.run(*arguments, "--endpoint-url", endpoint, seconds=60), FAILED, endpoint.split("//")[1])
 
 
-def test_a_refused_endpoint_for_consume(bench):
+def test_consume_says_that_it_cannot_start_yet_and_can_be_ended_then(bench):
     endpoint = refused_endpoint()
-    ended = bench.run("consume", properties(bench, **GOOD), "--headless", AWS_ENDPOINT_URL=endpoint, seconds=60)
-    complains(ended, FAILED, endpoint.split("//")[1])
+    worker = bench.consume(endpoint, "orders")
+    wait_until(lambda: endpoint.split("//")[1] in worker.process.stderr, 30, lambda: worker.process.stderr)
+    assert worker.process.process.poll() is None, "it goes on trying"
+    assert worker.stop(10) in (DONE, FAILED)
 
 
 def test_a_silent_endpoint_ends_in_bounded_time(bench):

@@ -288,7 +288,8 @@ def test_a_closed_pipe_ends_it_quietly(bench):
                     "initialPositionInStream = TRIM_HORIZON\n")
     ended = subprocess.run(
         ["bash", "-c", f"set -o pipefail; '{BINARY}' consume '{path}' --headless | head -1; echo ${{PIPESTATUS[0]}}"],
-        capture_output=True, text=True, timeout=60, env=environment(bench.directory, AWS_ENDPOINT_URL=emulator.endpoint))
+        capture_output=True, text=True, timeout=60,
+        env=environment(bench.directory, AWS_ENDPOINT_URL=emulator.endpoint))
     lines = ended.stdout.splitlines()
     assert lines[0].startswith('{"shardId"') and lines[-1] == "0", ended
     assert ended.stderr == ""

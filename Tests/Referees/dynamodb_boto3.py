@@ -465,7 +465,8 @@ def evaluates_every_operator_and_function(b):
         "(x = :9 OR x = :10) AND NOT s = :z": True, "nope = :9": False, "nope <> :9": True, "nope < :9": False,
         "x = :9 or x = :10": True, "x between :9 and :11 and size (l) < :5": True, ":10 = x": True,
     }.items():
-        used = {key: value for key, value in v.items() if any(w.strip("(),") == key for w in expression.replace(",", " ").replace(")", " ").split())}
+        used = {key: value for key, value in v.items() if any(
+            w.strip("(),") == key for w in expression.replace(",", " ").replace(")", " ").split())}
         assert b.note(matches(b, expression, used)) == expected, expression
 
 
