@@ -317,13 +317,6 @@ def test_looks(demo, arguments, env):
     screen.is_back()
 
 
-def test_an_unknown_theme_is_named_with_those_that_exist(bench):
-    ended = bench.run("demo", "--theme", "nonsense", "--headless", "--for", "1s")
-    if ended.returncode == DONE:
-        pytest.skip("a theme is looked up only where something is drawn")
-    assert ended.returncode == 2 and "nord" in ended.stderr
-
-
 def test_an_unknown_theme_is_refused_before_the_screen(terminal):
     screen = terminal(120, 40)
     screen.launch("demo", "--theme", "nonsense")
