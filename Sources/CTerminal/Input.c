@@ -162,7 +162,7 @@ static int read_input(shardtop_input *input, int *got) {
     return SHARDTOP_INPUT_CHARACTER;
 }
 
-/// Whether the terminal is gone: its end of the line hung up, or reading fails.
+/// Waits and returns whether there is input to read; `*kind` tells what else came, or that the terminal is gone.
 static int wait_for_any(int timeout, int wants_to_write, int *kind) {
     struct pollfd waits[3] = {
         {shardtop_state.wake, POLLIN, 0},

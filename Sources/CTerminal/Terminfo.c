@@ -105,60 +105,73 @@ static void add_bytes(struct entry *out, const void *bytes, size_t count) {
     for (size_t i = 0; i < count; i++) add_byte(out, ((const uint8_t *)bytes)[i]);
 }
 
-/// The old entry with 24-bit colours, and the extended flag RGB in place of its extended part. 0 where it is damaged.
-static int rewrite(const struct entry *in, struct entry *out) {
+/// Where the parts of a compiled entry are. See term(5): header, names, flags, numbers, string offsets, strings.
+struct parts {
+    int number_size, names, flags, numbers, strings, table;
+    size_t numbers_at, strings_at, table_at;
+};
+
+/// Reads the header; 0 where the entry is damaged or of an unknown kind.
+static int read_parts(const struct entry *in, struct parts *parts) {
     const uint8_t *bytes = in->bytes;
     int magic = short_at(bytes);
     if (magic != LEGACY_MAGIC && magic != WIDE_MAGIC) return 0;
-    int number_size = magic == WIDE_MAGIC ? 4 : 2;
-    int names = short_at(bytes + 2), booleans = short_at(bytes + 4), numbers = short_at(bytes + 6);
-    int strings = short_at(bytes + 8), table = short_at(bytes + 10);
-    if (names < 1 || booleans < 0 || numbers < 0 || strings < 0 || strings > STRING_COUNT_MAX || table < 0) return 0;
-    size_t numbers_at = 12 + (size_t)names + (size_t)booleans;
-    numbers_at += numbers_at & 1;
-    size_t strings_at = numbers_at + (size_t)numbers * (size_t)number_size;
-    size_t table_at = strings_at + 2 * (size_t)strings;
-    if (table_at + (size_t)table > in->count) return 0;
+    parts->number_size = magic == WIDE_MAGIC ? 4 : 2;
+    parts->names = short_at(bytes + 2);
+    parts->flags = short_at(bytes + 4);
+    parts->numbers = short_at(bytes + 6);
+    parts->strings = short_at(bytes + 8);
+    parts->table = short_at(bytes + 10);
+    if (parts->names < 1 || parts->flags < 0 || parts->numbers < 0 || parts->table < 0) return 0;
+    if (parts->strings < 0 || parts->strings > STRING_COUNT_MAX) return 0;
+    parts->numbers_at = 12 + (size_t)parts->names + (size_t)parts->flags;
+    parts->numbers_at += parts->numbers_at & 1;
+    parts->strings_at = parts->numbers_at + (size_t)parts->numbers * (size_t)parts->number_size;
+    parts->table_at = parts->strings_at + 2 * (size_t)parts->strings;
+    return parts->table_at + (size_t)parts->table <= in->count;
+}
 
-    int new_numbers = numbers > MAX_PAIRS ? numbers : MAX_PAIRS + 1;
-    int new_strings = strings > SET_BACKGROUND ? strings : SET_BACKGROUND + 1;
-    int foreground_at = table;
+static int32_t number_at(const struct entry *in, const struct parts *parts, int index) {
+    const uint8_t *number = in->bytes + parts->numbers_at + (size_t)index * (size_t)parts->number_size;
+    if (parts->number_size == 2) return short_at(number);
+    return (short_at(number) & 0xFFFF) | short_at(number + 2) * 65536;
+}
+
+/// The old entry with 24-bit colours, and the extended flag RGB in place of its extended part. 0 where it is damaged.
+static int rewrite(const struct entry *in, struct entry *out) {
+    struct parts old;
+    if (!read_parts(in, &old)) return 0;
+    int numbers = old.numbers > MAX_PAIRS ? old.numbers : MAX_PAIRS + 1;
+    int strings = old.strings > SET_BACKGROUND ? old.strings : SET_BACKGROUND + 1;
+    int foreground_at = old.table;
     int background_at = foreground_at + (int)sizeof direct_foreground;
-    int new_table = background_at + (int)sizeof direct_background;
-    new_table += new_table & 1;
-    if (new_table > INT16_MAX) return 0;
+    int table = background_at + (int)sizeof direct_background;
+    table += table & 1;
+    if (table > INT16_MAX) return 0;
 
+    const int header[] = {WIDE_MAGIC, old.names, old.flags, numbers, strings, table};
     out->count = 0;
-    add_short(out, WIDE_MAGIC);
-    add_short(out, names);
-    add_short(out, booleans);
-    add_short(out, new_numbers);
-    add_short(out, new_strings);
-    add_short(out, new_table);
-    add_bytes(out, bytes + 12, (size_t)names);
-    for (int i = 0; i < booleans; i++) add_byte(out, i == CAN_CHANGE ? 0 : bytes[12 + names + i]);
+    for (size_t i = 0; i < 6; i++) add_short(out, header[i]);
+    add_bytes(out, in->bytes + 12, (size_t)old.names);
+    for (int i = 0; i < old.flags; i++) add_byte(out, i == CAN_CHANGE ? 0 : in->bytes[12 + old.names + i]);
     if (out->count & 1) add_byte(out, 0);
-    for (int i = 0; i < new_numbers; i++) {
-        int32_t value = -1;
-        if (i < numbers) {
-            const uint8_t *number = bytes + numbers_at + (size_t)i * (size_t)number_size;
-            value = short_at(number);
-            if (number_size == 4) value = (value & 0xFFFF) | short_at(number + 2) * 65536;
-        }
+    for (int i = 0; i < numbers; i++) {
+        int32_t value = i < old.numbers ? number_at(in, &old, i) : -1;
         if (i == MAX_COLORS) value = 0x1000000;
         if (i == MAX_PAIRS) value = 0x10000;
         add_number(out, value);
     }
-    for (int i = 0; i < new_strings; i++) {
-        int offset = i < strings ? short_at(bytes + strings_at + 2 * (size_t)i) : -1;
+    for (int i = 0; i < strings; i++) {
+        int offset = i < old.strings ? short_at(in->bytes + old.strings_at + 2 * (size_t)i) : -1;
         if (i == SET_FOREGROUND) offset = foreground_at;
         if (i == SET_BACKGROUND) offset = background_at;
         add_short(out, offset);
     }
-    add_bytes(out, bytes + table_at, (size_t)table);
+    add_bytes(out, in->bytes + old.table_at, (size_t)old.table);
     add_bytes(out, direct_foreground, sizeof direct_foreground);
     add_bytes(out, direct_background, sizeof direct_background);
     if (out->count & 1) add_byte(out, 0);
+    // One extended flag, no extended numbers or strings, one name, four bytes of names.
     const int extended[] = {1, 0, 0, 1, 4};
     for (size_t i = 0; i < 5; i++) add_short(out, extended[i]);
     add_byte(out, 1);
