@@ -6,10 +6,12 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 
@@ -274,7 +276,8 @@ class Screen:
 
     def __init__(self, directory, width=120, height=40, **env):
         self.directory = directory
-        self.socket = f"shardtop-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        # A path of its own that goes away with the test; short, because socket paths must be.
+        self.home = tempfile.mkdtemp(prefix="screen-")
         self.env = environment(directory, **env)
         # Programs run in a shell with a prompt of its own, so that a test sees that the terminal is usable after them.
         start = "env -i " + " ".join(shlex.quote(f"{k}={v}") for k, v in {**self.env, "PS1": "prompt>"}.items())
@@ -286,7 +289,7 @@ class Screen:
 
     def tmux(self, *arguments):
         return subprocess.run(
-            ["tmux", "-L", self.socket, "-f", "/dev/null", *arguments], capture_output=True, text=True, timeout=20,
+            ["tmux", "-S", f"{self.home}/tmux", "-f", "/dev/null", *arguments], capture_output=True, text=True, timeout=20,
             cwd=self.directory, env={**self.env, "TERM": "xterm-256color"})
 
     @property
@@ -347,6 +350,7 @@ class Screen:
 
     def close(self):
         self.tmux("kill-server")
+        shutil.rmtree(self.home, ignore_errors=True)
 
 
 def refused_endpoint():
