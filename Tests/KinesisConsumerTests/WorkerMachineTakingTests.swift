@@ -1,0 +1,235 @@
+import AWSWire
+import Leases
+import Machine
+import Testing
+
+@testable import KinesisConsumer
+
+private let started = WorkerMachine.Effect.emit(WorkerEvent(.workerStarted, at: .zero))
+private let whole = WorkerMachine.Scan(segment: 0, segments: 1)
+
+private func rows(_ leases: [Lease]) -> [LeaseRow] { leases.map { .lease($0) } }
+
+extension WorkerRig {
+    /// Wakes for a scan at `now` and answers it with `leases`.
+    fileprivate mutating func scan(_ leases: [Lease], at now: Int64) -> [WorkerMachine.Effect] {
+        let woken = wake(at: now)
+        guard let scan = woken.scans.first else { return woken }
+        return woken + send(.scanned(scan, leases.map { .lease($0) }, readUnits: 1), at: now)
+    }
+}
+
+@Suite struct WorkerMachineTakingTests {
+    @Test func `of leases that nobody ever owned, half are taken at once`() {
+        var rig = WorkerRig()
+        let ids = ["s1", "s2", "s3", "s4", "s5"]
+        let effects = rig.start(listedShards("s1", "s2", "s3", "s4", "s5"), ids.map { leaseRow($0) })
+        #expect(effects.takes.count == 3)
+        #expect(Set(effects.takes).isSubset(of: ids))
+        #expect(effects == [started] + effects.takes.map { takeEffect(leaseRow($0)) } + [.wake(at(900))])
+    }
+
+    @Test func `released leases are taken at once, all of them`() {
+        var rig = WorkerRig()
+        let free = ["s1", "s2", "s3"].map { leaseRow($0, counter: 9) }
+        #expect(rig.start(listedShards("s1", "s2", "s3"), free).takes.sorted() == ["s1", "s2", "s3"])
+    }
+
+    @Test func `a restarted worker takes back the rows that name it`() {
+        var rig = WorkerRig()
+        let mine = leaseRow(owner: "me", counter: 4)
+        #expect(rig.start(listedShards("s1"), [mine]) == [started, takeEffect(mine), .wake(at(900))])
+    }
+
+    @Test func `a key that is no shard of the stream is never taken, and the listing is asked once`() {
+        var rig = WorkerRig()
+        let foreign = leaseRow("other", counter: 3)
+        let ours = leaseRow("s1", counter: 3)
+        #expect(
+            rig.start(listedShards("s1"), [ours, foreign])
+                == [started, takeEffect(ours), .listShards, .wake(at(900))])
+        #expect(rig.send(.shardsListed(ShardTree(listedShards("s1"))), at: 100).calm == [])
+        #expect(rig.scan([ours, foreign], at: 900).calm == [.scan(whole)])
+        #expect(rig.scan([ours, foreign], at: 20_000).calm == [.scan(whole)])
+    }
+
+    @Test func `a new child is ours by its parent, and is taken before it is listed`() {
+        var rig = WorkerRig()
+        let born = leaseRow("c1", parents: ["s1"])
+        let parent = leaseRow("s1", owner: "you", counter: 3, checkpoint: .shardEnd)
+        #expect(rig.start(listedShards("s1"), [parent, born]).takes == ["c1"])
+    }
+
+    @Test func `rows that are no leases, ended leases and keys of other streams are left alone`() {
+        var rig = WorkerRig()
+        let effects = rig.send(
+            .started(
+                WorkerMachine.Start(
+                    tree: ShardTree(listedShards("s1", "s2", "s3")),
+                    rows: [
+                        .foreign(key: "s1", entityType: "LEADER"), .odd(key: "s2", reason: "no checkpoint"),
+                        .lease(leaseRow("s3", counter: 4, checkpoint: .shardEnd)),
+                        .lease(leaseRow("1:orders:2:s1", counter: 4)),
+                    ], provisionedReads: nil, mode: .takers(clientVersion: nil))), at: 0)
+        #expect(effects == [started, .wake(at(900))])
+    }
+
+    @Test func `no lease is taken twice at a time`() {
+        var rig = WorkerRig()
+        _ = rig.start(listedShards("s1"), [leaseRow(counter: 3)])
+        #expect(rig.scan([leaseRow(counter: 3)], at: 900).takes == [])
+        _ = rig.send(.taken(key: "s1", .failed(.throttled, "slow"), sentAt: .zero), at: 1000)
+        #expect(rig.scan([leaseRow(counter: 3)], at: 20_000).takes == ["s1"])
+    }
+
+    @Test func `a lost take is made up for by taking the row back`() {
+        var rig = WorkerRig()
+        _ = rig.start(listedShards("s1"), [leaseRow(counter: 3)])
+        #expect(rig.send(.taken(key: "s1", .lost("timed out"), sentAt: .zero), at: 500).calm == [])
+        let mine = leaseRow(owner: "me", counter: 4)
+        #expect(rig.scan([mine], at: 900).calm == [.scan(whole), takeEffect(mine)])
+    }
+
+    @Test func `a take that lost a race is not repeated`() {
+        var rig = WorkerRig()
+        _ = rig.start(listedShards("s1"), [leaseRow(counter: 3)])
+        #expect(
+            rig.send(
+                .taken(key: "s1", .conditionFailed(leaseRow(owner: "you", counter: 4)), sentAt: .zero), at: 50
+            ).calm == [])
+    }
+
+    // MARK: Stealing
+
+    @Test func `a steal that meets a renewal is tried once more with the fresh row`() {
+        var rig = WorkerRig()
+        let theirs = ["s1", "s2"].map { leaseRow($0, owner: "you", counter: 3) }
+        let effects = rig.start(listedShards("s1", "s2"), theirs)
+        #expect(effects.takes.count == 1)
+        let key = effects.takes[0]
+        let renewed = leaseRow(key, owner: "you", counter: 4)
+        #expect(
+            rig.send(.taken(key: key, .conditionFailed(renewed), sentAt: .zero), at: 50).calm == [takeEffect(renewed)])
+        let again = leaseRow(key, owner: "you", counter: 5)
+        #expect(rig.send(.taken(key: key, .conditionFailed(again), sentAt: at(50)), at: 90).calm == [])
+    }
+
+    @Test func `a steal that comes too late is given up`() {
+        var rig = WorkerRig()
+        let key = rig.start(
+            listedShards("s1", "s2"), ["s1", "s2"].map { leaseRow($0, owner: "you", counter: 3) }
+        ).takes[0]
+        #expect(
+            rig.send(
+                .taken(key: key, .conditionFailed(leaseRow(key, owner: "they", counter: 4)), sentAt: .zero), at: 50
+            ).calm == [])
+    }
+
+    @Test func `a stolen lease says from whom`() {
+        var rig = WorkerRig()
+        let key = rig.start(
+            listedShards("s1", "s2"), ["s1", "s2"].map { leaseRow($0, owner: "you", counter: 3) }
+        ).takes[0]
+        let effects = rig.send(
+            .taken(key: key, .stored(leaseRow(key, owner: "me", counter: 4)), sentAt: .zero), at: 50)
+        #expect(
+            effects.first
+                == .emit(
+                    WorkerEvent(
+                        .leaseStolen, at: .zero, shardID: key, previousOwner: "you", owner: "me",
+                        checkpoint: .trimHorizon, leaseCounter: 4)))
+    }
+
+    @Test func `only a look at the whole table at KCL's pace steals`() {
+        var rig = WorkerRig()
+        let balanced = [leaseRow("s1", owner: "you", counter: 3), leaseRow("s2", owner: "me", counter: 3)]
+        _ = rig.start(listedShards("s1", "s2", "s3", "s4"), balanced)
+        _ = rig.send(.taken(key: "s2", .stored(leaseRow("s2", owner: "me", counter: 4)), sentAt: .zero), at: 0)
+        let uneven = ["s1", "s3", "s4"].map { leaseRow($0, owner: "you", counter: 4) }
+        #expect(rig.scan(uneven, at: 900).takes == [])
+        let later = ["s1", "s3", "s4"].map { leaseRow($0, owner: "you", counter: 9) }
+        #expect(rig.scan(later + [leaseRow("s2", owner: "me", counter: 4)], at: 18_050).takes.count == 1)
+    }
+
+    // MARK: The dead
+
+    @Test func `a lease whose counter stands still is taken when it expires, by a timer`() {
+        var rig = WorkerRig()
+        let dead = leaseRow("s1", owner: "you", counter: 3)
+        _ = rig.start(listedShards("s1"), [dead])
+        #expect(rig.scan([dead], at: 900).takes == [])
+        #expect(rig.scan([dead], at: 8000).takes == [])
+        #expect(rig.wake(at: 8999).takes == [])
+        #expect(rig.wake(at: 9000).takes == ["s1"])
+    }
+
+    @Test func `the timer is set to the expiry`() {
+        var rig = WorkerRig(.sample.with { $0.segmentScanInterval = .seconds(60) })
+        let dead = leaseRow("s1", owner: "you", counter: 3)
+        _ = rig.start(listedShards("s1"), [dead])
+        _ = rig.wake(at: 18_050)
+        let moved = leaseRow("s1", owner: "you", counter: 4)
+        #expect(
+            rig.send(.scanned(whole, rows([moved]), readUnits: 1), at: 18_100).wakes.contains(at(27_100)))
+    }
+
+    @Test func `an owner that moves its counter is alive`() {
+        var rig = WorkerRig()
+        _ = rig.start(listedShards("s1"), [leaseRow("s1", owner: "you", counter: 3)])
+        for (now, counter) in [(3000, 4), (6000, 5), (9000, 6), (12_000, 7)] as [(Int64, Int64)] {
+            #expect(rig.scan([leaseRow("s1", owner: "you", counter: counter)], at: now).takes == [])
+        }
+        #expect(rig.wake(at: 20_999).takes == [])
+    }
+
+    @Test func `a row that was not read lately is not judged dead between KCL's scans`() {
+        var rig = WorkerRig()
+        let silent = leaseRow("s1", owner: "you", counter: 3)
+        _ = rig.start(listedShards("s1"), [silent])
+        _ = rig.scan([silent], at: 900)
+        #expect(rig.wake(at: 9000).takes == [])
+    }
+
+    @Test func `a stale read does not bring an old counter back`() {
+        var rig = WorkerRig()
+        _ = rig.start(listedShards("s1"), [leaseRow("s1", owner: "you", counter: 5)])
+        _ = rig.scan([leaseRow("s1", owner: "you", counter: 6)], at: 900)
+        _ = rig.scan([leaseRow("s1", owner: "they", counter: 5)], at: 1900)
+        #expect(rig.machine.rows["s1"] == .lease(leaseRow("s1", owner: "you", counter: 6)))
+    }
+
+    @Test func `an owner whose pulse is slower than our failover time allows is named once`() {
+        var rig = WorkerRig()
+        let shards = listedShards("s1")
+        _ = rig.start(shards, [leaseRow("s1", owner: "you", counter: 3)])
+        var said: [WorkerMachine.Effect] = []
+        var counter: Int64 = 3
+        for now in stride(from: Int64(1000), through: 60_000, by: 1000) {
+            if now % 8000 == 0 { counter += 1 }
+            said += rig.scan([leaseRow("s1", owner: "you", counter: counter)], at: now).filter {
+                if case .emit(let event) = $0 { event.kind == .modeChanged } else { false }
+            }
+        }
+        #expect(said.count == 1)
+        if case .emit(let event)? = said.first { #expect(event.owner == "you") }
+    }
+
+    // MARK: An operator's poke
+
+    @Test func `a row into which an operator wrote our name is taken at once`() {
+        var rig = WorkerRig()
+        _ = rig.start(listedShards("s1"), [leaseRow("s1", owner: "you", counter: 3)])
+        #expect(rig.send(.pokeRequested(shardID: "s1"), at: 100).calm == [.read(key: "s1")])
+        let given = leaseRow("s1", owner: "me", counter: 4)
+        #expect(
+            rig.send(.read(key: "s1", .lease(given), failed: false), at: 150).calm == [takeEffect(given)])
+        _ = rig.send(.shutdownRequested, at: 200)
+        #expect(rig.send(.pokeRequested(shardID: "s1"), at: 210).calm == [])
+    }
+
+    @Test func `at most maxLeasesForWorker are held`() {
+        var rig = WorkerRig(.sample.with { $0.maxLeasesForWorker = 2 })
+        let free = ["s1", "s2", "s3"].map { leaseRow($0, counter: 9) }
+        #expect(rig.start(listedShards("s1", "s2", "s3"), free).takes.count == 2)
+    }
+}

@@ -1,0 +1,345 @@
+import AWSWire
+import Leases
+import Machine
+import Synchronization
+import Testing
+
+@testable import KinesisConsumer
+
+/// Both services as lists of answers by operation: each request takes the next one, and the last one stays.
+private final class ScriptedFleet: Transport {
+    enum Answer: Sendable {
+        case ok(AWSValue)
+        case error(String)
+        case refused
+    }
+
+    private let script: Mutex<[String: [Answer]]>
+    private let kept = Mutex<[(operation: String, body: AWSValue)]>([])
+
+    init(_ script: [String: [Answer]]) { self.script = Mutex(script) }
+
+    var operations: [String] { kept.withLock { $0.map(\.operation) } }
+    func bodies(of operation: String) -> [AWSValue] {
+        kept.withLock { $0.filter { $0.operation == operation }.map(\.body) }
+    }
+
+    func send(_ request: Request) async throws(TransportError) -> Response {
+        let operation = request.headers["X-Amz-Target"]?.split(separator: ".").last.map(String.init) ?? ""
+        let body = (try? JSON.decode(Bytes(request.body))) ?? .null
+        kept.withLock { $0.append((operation, body)) }
+        let answer = script.withLock { script -> Answer? in
+            guard let answers = script[operation], let first = answers.first else { return nil }
+            if answers.count > 1 { script[operation] = Array(answers.dropFirst()) }
+            return first
+        }
+        switch answer {
+        case .ok(let value)?: return Response(status: 200, body: Bytes(JSON.encode(value)))
+        case .error(let type)?:
+            return Response(status: 400, body: Bytes(JSON.encode(["__type": .string(type), "message": "no"])))
+        case .refused?, nil: throw TransportError(.cannotConnect, "refused", requestWasSent: false)
+        }
+    }
+}
+
+/// A clock that only sleepers move.
+private final class SleepersClock: Sendable {
+    private let slept = Mutex<[Duration]>([])
+
+    var sleeps: [Duration] { slept.withLock { $0 } }
+
+    var source: TimeSource {
+        TimeSource(
+            now: { [self] in slept.withLock { $0.reduce(.zero) { $0 + $1 } } },
+            wallClock: { UnixTime(milliseconds: 1_769_860_800_000) },
+            sleep: { [self] deadline in
+                try Task.checkCancellation()
+                slept.withLock { slept in
+                    let now = slept.reduce(Timestamp.zero) { $0 + $1 }
+                    slept.append(max(deadline - now, .zero))
+                }
+            })
+    }
+}
+
+private struct SilentProcessor: RecordProcessor {
+    func initialize(_ input: InitializationInput) async throws {}
+    func processRecords(_ input: ProcessRecordsInput) async throws {}
+    func leaseLost() async {}
+    func shardEnded(_ checkpointer: Checkpointer) async throws {}
+    func shutdownRequested(_ checkpointer: Checkpointer) async throws {}
+}
+
+private func table(_ status: String = "ACTIVE", key: String = "leaseKey", reads: Int64 = 0) -> ScriptedFleet.Answer {
+    .ok([
+        "Table": [
+            "TableName": "app", "TableStatus": .string(status),
+            "KeySchema": [["AttributeName": .string(key), "KeyType": "HASH"]],
+            "AttributeDefinitions": [["AttributeName": .string(key), "AttributeType": "S"]],
+            "ProvisionedThroughput": ["ReadCapacityUnits": .int(reads)],
+        ]
+    ])
+}
+
+private func scan(_ items: [Item], units: Double = 1) -> ScriptedFleet.Answer {
+    .ok(["Items": .list(items.map(\.wire)), "ConsumedCapacity": ["CapacityUnits": .double(units)]])
+}
+
+private func listing(_ shards: [Shard]) -> ScriptedFleet.Answer {
+    .ok([
+        "Shards": .list(
+            shards.map { shard in
+                .members([
+                    "ShardId": .string(shard.shardID),
+                    "HashKeyRange": [
+                        "StartingHashKey": .string(String(shard.hashKeyRange.start)),
+                        "EndingHashKey": .string(String(shard.hashKeyRange.end)),
+                    ],
+                    "SequenceNumberRange": [
+                        "StartingSequenceNumber": .string(shard.startingSequenceNumber)
+                    ],
+                ])
+            })
+    ])
+}
+
+private func migration(_ version: String) -> ScriptedFleet.Answer {
+    let item: Item = ["leaseKey": .s("Migration3.0"), "cv": .s(version)]
+    return .ok(["Item": item.wire])
+}
+
+private let shards = listedShards("s1", "s2")
+private let existing = LeaseTable.newItem(leaseRow("s1", counter: 3, range: shards[0].hashKeyRange))
+private let both = shards.map { leaseRow($0.shardID, range: $0.hashKeyRange) }
+
+/// A fleet that a worker may join, but for `changes`.
+private func scripted(_ changes: [String: [ScriptedFleet.Answer]] = [:]) -> ScriptedFleet {
+    ScriptedFleet(
+        [
+            "DescribeTable": [table()], "GetItem": [.error("ResourceNotFoundException"), .ok([:])],
+            "ListShards": [listing(shards)], "Scan": [scan(both.map(LeaseTable.newItem))], "PutItem": [.ok([:])],
+        ].merging(changes) { $1 })
+}
+
+private func makeWorker(
+    _ fleet: ScriptedFleet, _ clock: SleepersClock = SleepersClock(), _ configuration: WorkerConfiguration = .sample
+) -> Worker {
+    func client(_ service: AWSService) -> AWSClient {
+        AWSClient(
+            service, region: "us-east-1", transport: fleet,
+            credentials: StaticCredentials(Credentials(accessKeyID: "k", secretAccessKey: "s")),
+            time: clock.source, retry: .once, seed: 1)
+    }
+    return Worker(
+        configuration, kinesis: KinesisClient(client(.kinesis)), dynamoDB: DynamoDBClient(client(.dynamodb)),
+        time: clock.source, seed: 1
+    ) { _ in SilentProcessor() }
+}
+
+private func refusal(_ fleet: ScriptedFleet) async -> String? {
+    do { _ = try await makeWorker(fleet).prepare() } catch let refusal as WorkerRefusal { return refusal.reason } catch
+    {
+        return "\(error)"
+    }
+    return nil
+}
+
+@Suite struct WorkerStartTests {
+    @Test func `a worker joins a table as it is`() async throws {
+        let fleet = scripted([
+            "Scan": [scan(both.map(LeaseTable.newItem), units: 8)], "DescribeTable": [table(reads: 50)],
+        ])
+        let start = try #require(try await makeWorker(fleet).prepare())
+        #expect(fleet.operations == ["DescribeTable", "GetItem", "GetItem", "ListShards", "Scan"])
+        #expect(start.rows == both.map { .lease($0) })
+        #expect(start.tree == ShardTree(shards.map { $0 }))
+        #expect(start.mode == .takers(clientVersion: nil))
+        #expect(start.provisionedReads == 50)
+        #expect(start.readUnits == 4)
+        #expect(fleet.bodies(of: "GetItem").map { $0["TableName"]?.string } == ["app-CoordinatorState", "app"])
+        #expect(fleet.bodies(of: "Scan").map { $0["ConsistentRead"]?.bool } == [true])
+    }
+
+    @Test func `a table that is missing is created on demand, and waited for`() async throws {
+        let clock = SleepersClock()
+        let fleet = scripted([
+            "DescribeTable": [.error("ResourceNotFoundException"), table("CREATING"), table("CREATING"), table()],
+            "CreateTable": [.ok([:])], "Scan": [scan([]), scan(both.map(LeaseTable.newItem))],
+        ])
+        let start = try #require(try await makeWorker(fleet, clock).prepare())
+        #expect(
+            fleet.operations == [
+                "DescribeTable", "CreateTable", "DescribeTable", "DescribeTable", "DescribeTable", "GetItem", "GetItem",
+                "ListShards", "Scan", "ListShards", "PutItem", "PutItem", "Scan",
+            ])
+        #expect(fleet.bodies(of: "CreateTable").first?["BillingMode"]?.string == "PAY_PER_REQUEST")
+        #expect(clock.sleeps == [.seconds(1), .seconds(1)])
+        #expect(start.rows == both.map { .lease($0) })
+    }
+
+    @Test func `a table that another worker creates at the same time is taken as it is`() async throws {
+        let fleet = scripted([
+            "DescribeTable": [.error("ResourceNotFoundException"), table()],
+            "CreateTable": [.error("ResourceInUseException")],
+        ])
+        #expect(try await makeWorker(fleet).prepare() != nil)
+    }
+
+    @Test(arguments: [
+        (InitialPosition.latest, "AT_LATEST"), (.trimHorizon, "AT_TRIM_HORIZON"),
+        (.atTimestamp(UnixTime(milliseconds: 5000)), "AT_TIMESTAMP"),
+    ])
+    func `an empty table starts with the shards at the initial position`(
+        position: InitialPosition, filter: String
+    ) async throws {
+        let fleet = scripted(["Scan": [scan([]), scan(both.map(LeaseTable.newItem))]])
+        _ = try await makeWorker(fleet, SleepersClock(), .sample.with { $0.initialPosition = position }).prepare()
+        let listings = fleet.bodies(of: "ListShards")
+        #expect(listings.map { $0["ShardFilter"]?["Type"]?.string } == [nil, filter])
+        #expect(
+            fleet.bodies(of: "PutItem").compactMap { $0["Item"].flatMap { Item(wire: $0) } }
+                == shards.map {
+                    LeaseTable.newItem(
+                        leaseRow($0.shardID, checkpoint: position.checkpoint, range: $0.hashKeyRange))
+                })
+        #expect(
+            fleet.bodies(of: "PutItem").allSatisfy {
+                $0["ConditionExpression"]?.string == "attribute_not_exists(#key)"
+            })
+    }
+
+    @Test func `a shard without a lease gets one beside the existing ones`() async throws {
+        let fleet = scripted(["Scan": [scan([existing]), scan(both.map(LeaseTable.newItem))]])
+        let start = try #require(try await makeWorker(fleet).prepare())
+        #expect(
+            fleet.bodies(of: "PutItem").compactMap { $0["Item"].flatMap { Item(wire: $0) } }
+                == [LeaseTable.newItem(both[1])])
+        #expect(start.rows.count == 2)
+    }
+
+    @Test func `a lease that another worker creates at the same time is read, not overwritten`() async throws {
+        let fleet = scripted([
+            "Scan": [scan([existing]), scan(both.map(LeaseTable.newItem))],
+            "PutItem": [.error("ConditionalCheckFailedException")],
+        ])
+        let start = try #require(try await makeWorker(fleet).prepare())
+        #expect(fleet.operations.suffix(2) == ["PutItem", "Scan"])
+        #expect(start.rows.count == 2)
+    }
+
+    // MARK: Refusals
+
+    @Test func `a table with another key is refused`() async {
+        let reason = await refusal(scripted(["DescribeTable": [table(key: "id")]]))
+        #expect(
+            reason == "table app is not a lease table: its key is (id), a lease table's is (leaseKey: S); "
+                + "choose another applicationName or tableName")
+    }
+
+    @Test(arguments: ["CLIENT_VERSION_3X", "CLIENT_VERSION_3X_WITH_ROLLBACK", "CLIENT_VERSION_UPGRADE_FROM_2X"])
+    func `a fleet in 3.x mode or on its way there is refused before anything is written`(version: String) async {
+        for answers in [[migration(version)], [.error("ResourceNotFoundException"), migration(version)]] {
+            let fleet = scripted(["GetItem": answers])
+            #expect(await refusal(fleet)?.contains("fleet is") == true)
+            #expect(!fleet.operations.contains("PutItem"))
+        }
+    }
+
+    @Test(arguments: ["CLIENT_VERSION_2X", "CLIENT_VERSION_INIT"])
+    func `a fleet of 3.x workers that is held at 2.x may be joined`(version: String) async throws {
+        let start = try await makeWorker(scripted(["GetItem": [migration(version)]])).prepare()
+        #expect(start?.mode == .takers(clientVersion: version))
+    }
+
+    @Test func `no permission on the coordinator's table is no obstacle`() async throws {
+        let fleet = scripted(["GetItem": [.error("AccessDeniedException"), .ok([:])]])
+        #expect(try await makeWorker(fleet).prepare() != nil)
+    }
+
+    @Test func `a multi-stream table is refused`() async {
+        let row = LeaseTable.newItem(leaseRow("123456789012:orders:1700000000:s1", counter: 3))
+        #expect(
+            await refusal(scripted(["Scan": [scan([row])]]))
+                == "table app belongs to a multi-stream application; this worker reads one stream")
+    }
+
+    @Test func `the leases of another stream are refused`() async {
+        let fleet = scripted(["Scan": [scan([LeaseTable.newItem(leaseRow("other", counter: 3))])]])
+        #expect(
+            await refusal(fleet)
+                == "the leases in table app belong to another stream: none is a shard of orders; "
+                + "choose another applicationName")
+        #expect(!fleet.operations.contains("PutItem"))
+    }
+
+    @Test func `rows that should be leases and are none are refused`() async {
+        let odd: Item = ["leaseKey": .s("s1"), "leaseCounter": .n(3), "checkpoint": .s("what")]
+        #expect(
+            await refusal(scripted(["Scan": [scan([odd])]]))
+                == "table app holds rows that are no leases; choose another applicationName")
+    }
+
+    @Test func `a foreign row beside no lease at all is no obstacle`() async throws {
+        let foreign: Item = ["leaseKey": .s("worker-1"), "entityType": .s("WORKER_METRIC_STATS")]
+        let fleet = scripted(["Scan": [scan([foreign])]])
+        #expect(try await makeWorker(fleet).prepare() != nil)
+        #expect(fleet.bodies(of: "PutItem").count == 2)
+    }
+
+    @Test func `an unknown stream is told with its name and region, at once`() async {
+        let clock = SleepersClock()
+        do {
+            _ = try await makeWorker(scripted(["ListShards": [.error("ResourceNotFoundException")]]), clock).prepare()
+            Issue.record("it started")
+        } catch {
+            #expect("\(error)".hasPrefix("stream orders does not exist in us-east-1 at https://kinesis.us-east-1"))
+        }
+        #expect(clock.sleeps == [])
+    }
+
+    // MARK: Trouble
+
+    @Test func `throttling at the start is waited out with growing pauses`() async throws {
+        let clock = SleepersClock()
+        let throttled = ScriptedFleet.Answer.error("ProvisionedThroughputExceededException")
+        let rows = scan(both.map(LeaseTable.newItem))
+        let fleet = scripted(["Scan": [throttled, throttled, throttled, throttled, throttled, .refused, rows]])
+        #expect(try await makeWorker(fleet, clock).prepare() != nil)
+        #expect(clock.sleeps == [1, 2, 4, 8, 10, 10].map { .seconds($0) })
+    }
+
+    @Test func `after twenty tries the worker gives up with the service's own error`() async {
+        let clock = SleepersClock()
+        do {
+            _ = try await makeWorker(scripted(["Scan": [.error("ThrottlingException")]]), clock).prepare()
+            Issue.record("it started")
+        } catch {
+            #expect("\(error)" == "DynamoDB.Scan: ThrottlingException: no")
+        }
+        #expect(clock.sleeps.count == 19)
+    }
+
+    @Test func `missing permission is told at once`() async {
+        let clock = SleepersClock()
+        await #expect(throws: AWSError.self) {
+            _ = try await makeWorker(scripted(["Scan": [.error("AccessDeniedException")]]), clock).prepare()
+        }
+        #expect(clock.sleeps == [])
+    }
+
+    @Test func `a shutdown before the start sends nothing`() async throws {
+        let fleet = scripted()
+        let worker = makeWorker(fleet)
+        worker.requestShutdown()
+        try await worker.run()
+        #expect(fleet.operations == [])
+    }
+
+    @Test func `a worker runs once, and not with a mistake in its configuration`() async throws {
+        let fleet = scripted()
+        let worker = makeWorker(fleet, SleepersClock(), .sample.with { $0.maxRecords = 20_000 })
+        await #expect(throws: WorkerRefusal("maxRecords must be 1 to 10000")) { try await worker.run() }
+        await #expect(throws: WorkerRefusal("this worker ran already; make a new one")) { try await worker.run() }
+        #expect(fleet.operations == [])
+    }
+}
