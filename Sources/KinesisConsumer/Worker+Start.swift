@@ -64,7 +64,7 @@ extension Worker {
         // The machine's scans are not consistent and cost half.
         return WorkerMachine.Start(
             tree: tree, rows: rows, provisionedReads: table.provisionedReads, mode: mode,
-            readUnits: min(max(0, units / 2), 1e9))
+            readUnits: min(max(0, units / 2), 1e6))
     }
 
     /// The lease table, created on demand where there is none.

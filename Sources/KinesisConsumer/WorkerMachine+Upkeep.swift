@@ -118,9 +118,9 @@ extension WorkerMachine {
         return scan
     }
 
-    /// How the table is shared out for reading: as many segments as there are owners in it, the dead included as long as
-    /// a row names them, so that everybody who knows the same rows shares them out the same. Each reads the segment of
-    /// its rank, those of the dead before it, and that of the first living one before it, so that a worker that is
+    /// How the table is shared out for reading: as many segments as there are owners in it, the dead included as long
+    /// as a row names them, so that everybody who knows the same rows shares them out the same. Each reads the segment
+    /// of its rank, those of the dead before it, and that of the first living one before it, so that a worker that is
     /// gone leaves none unread.
     private func readingShare() -> (segments: Int, mine: [Int]) {
         var named: Set<String> = [configuration.workerID]
@@ -144,7 +144,7 @@ extension WorkerMachine {
         upkeep.scanning = nil
         upkeep.scanFailures = 0
         // Clamped, because it becomes a duration and comes from outside.
-        if scan.isWhole { upkeep.wholeScanUnits = min(max(0, units), 1e9) }
+        if scan.isWhole { upkeep.wholeScanUnits = min(max(0, units), 1e6) }
         note(read, isWhole: scan.isWhole, now)
         scheduleScans(after: scanning, now)
         for case .lease(let lease) in read where lease.isEnded { parentEndedElsewhere(lease.shardID) }
@@ -291,20 +291,18 @@ extension WorkerMachine {
     /// Ended leases whose children are on their way: of this worker, and, by the elected one, of nobody.
     private func cleanUp(_ listed: ShardTree?) -> [Effect] {
         let leases = rows.compactMapValues(\.lease)
-        let leader = shardSyncLeader(owners: leases.values.compactMap(\.leaseOwner))
+        let living = Set(liveOwners())
+        // Ended leases may name the dead for long; they are not elected.
+        let leader = shardSyncLeader(owners: leases.values.compactMap(\.leaseOwner).filter(living.contains))
         let isLeader = leader == nil || leader == configuration.workerID
         return leases.keys.sorted().compactMap { key in
             guard let lease = leases[key], lease.isEnded, isOurs(lease) || isStreamGone else { return nil }
-            let isMine = tenures[key]?.shard.hasEnded == true
-            guard isMine || (isLeader && lease.leaseOwner == nil) || (isLeader && !isOwnedByLiving(lease)) else {
-                return nil
-            }
+            // Rows that name us from an earlier run are ended by nobody else.
+            let isMine = tenures[key]?.shard.hasEnded ?? (lease.leaseOwner == configuration.workerID)
+            let isOrphan = !(lease.leaseOwner.map(living.contains) ?? false)
+            guard isMine || (isLeader && isOrphan) else { return nil }
             return mayDelete(lease, leases: leases, tree: listed) ? .delete(key: key) : nil
         }
-    }
-
-    private func isOwnedByLiving(_ lease: Lease) -> Bool {
-        lease.leaseOwner.map { liveOwners().contains($0) } ?? false
     }
 
     mutating func deleted(_ key: String, _ result: WriteResult, _ now: Timestamp) -> [Effect] {
