@@ -29,7 +29,7 @@ public struct Liveness: Sendable {
     }
 
     /// A gap is remembered for one to two of these; for longer where the next one takes longer to see.
-    private static let gapMemory: Duration = .seconds(30)
+    private static let gapMemory: Duration = .seconds(20)
 
     public init() {}
 
@@ -43,19 +43,24 @@ public struct Liveness: Sendable {
         if seen.counter == counter, seen.owner == owner {
             seen.notBefore = now
         } else {
-            if let owner, owner == seen.owner, seen.hasMoved, counter == seen.counter &+ 1 {
+            if let owner, owner == seen.owner, seen.hasMoved {
                 // Only a step of one bounds the gap: it lies between the last sight of the old counter minus its age
                 // and now; the surely observed part is what counts.
-                let gap = seen.notBefore - seen.changedAt
-                var gaps = gaps[owner] ?? Gaps(since: now)
-                if now - gaps.since > Self.gapMemory { gaps = Gaps(before: gaps.recent, since: now) }
-                gaps.recent = max(gaps.recent, gap)
-                self.gaps[owner] = gaps
+                let gap = counter == seen.counter &+ 1 ? seen.notBefore - seen.changedAt : nil
+                note(gap: gap, of: owner, at: now)
             }
             seen = Observation(
                 counter: counter, owner: owner, changedAt: now, notBefore: now, hasMoved: owner == seen.owner)
         }
         observations[key] = seen
+    }
+
+    /// `gap` is `nil` where the owner moved and nothing is known of the gap: that, too, lets old gaps go.
+    private mutating func note(gap: Duration?, of owner: String, at now: Timestamp) {
+        guard var seen = gaps[owner] ?? gap.map({ _ in Gaps(since: now) }) else { return }
+        if now - seen.since > Self.gapMemory { seen = Gaps(before: seen.recent, since: now) }
+        seen.recent = max(seen.recent, gap ?? .zero)
+        gaps[owner] = seen
     }
 
     public mutating func forget(key: String) { observations[key] = nil }

@@ -65,8 +65,9 @@ final class FleetSimulation: Sendable {
         let simulator = Simulator(seed: generator.next())
         let earth = SimulatedNode("earth", number: 0, simulator: simulator)
         var configuration = EmulatorConfiguration()
-        if scenario.staleReads {
-            configuration.dynamoDB.staleReads = DynamoDBSettings.StaleReads(probability: 0.1, ageMax: .seconds(1))
+        if scenario.staleness > .zero {
+            configuration.dynamoDB.staleReads = DynamoDBSettings.StaleReads(
+                probability: 0.1, ageMax: scenario.staleness)
         }
         let trace = Trace(listener: tracer)
         let emulator = Emulator(configuration: configuration, time: simulator.time, seed: generator.next())
@@ -77,7 +78,8 @@ final class FleetSimulation: Sendable {
             earth: earth, network: Network(faults: scenario.faults, seed: generator.next(), carrier: earth),
             emulator: emulator,
             referee: Referee(
-                seed: seed, failoverTime: scenario.failoverTime, trace: trace, clock: { simulator.now }),
+                seed: seed, failoverTime: scenario.failoverTime, staleness: scenario.staleness, trace: trace,
+                clock: { simulator.now }),
             observer: recorder.map {
                 Self.observer(of: emulator, failoverTime: scenario.failoverTime, time: simulator.time, recorder: $0)
             })
@@ -101,8 +103,7 @@ final class FleetSimulation: Sendable {
     func run() -> SimulationReport {
         if let observer = world.observer { spectator.spawn { try? await observer.run() } }
         world.earth.spawn { await self.direct() }
-        let ending = world.simulator.run(until: .zero + .seconds(60 * world.options.minutesMax))
-        if ending != .idle || state.withLock({ $0.ended }) == nil {
+        if !runsToTheEnd() {
             world.referee.report(.simulationHolds, "the run did not come to its end")
         }
         if world.simulator.escapes > 0 {
@@ -119,6 +120,16 @@ final class FleetSimulation: Sendable {
         spectator.kill()
         world.simulator.run(jobsMax: 1_000_000)
         return report
+    }
+
+    private func runsToTheEnd() -> Bool {
+        let limit = Timestamp.zero + .seconds(60 * world.options.minutesMax)
+        var ending = Simulator.Ending.reachedTime
+        while ending == .reachedTime, world.simulator.now < limit {
+            ending = world.simulator.run(until: world.simulator.now + .seconds(1))
+            if world.options.stopsAtViolation, world.referee.hasViolations { return true }
+        }
+        return ending == .idle && state.withLock { $0.ended } != nil
     }
 
     var alive: [SimulatedWorker] { state.withLock { $0.workers.filter(\.isAlive) } }
@@ -175,6 +186,7 @@ final class FleetSimulation: Sendable {
         configuration.failoverTime = scenario.failoverTime
         configuration.onProcessorFailure = generator.chance(0.5) ? .retry : .skip
         configuration.releaseLeasesOnShutdown = generator.chance(0.7)
+        configuration.idleTimeBetweenReads = .milliseconds(Int.random(in: 1000...3000, using: &generator))
         configuration.parentShardPollInterval = .seconds(2)
         configuration.completedLeaseCleanupInterval = .seconds(20)
         configuration.leasesRecoveryAuditorInterval = .seconds(15)

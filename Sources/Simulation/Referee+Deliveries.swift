@@ -78,8 +78,8 @@ extension Referee {
                     checkRelease(tenure, &state)
                 case "shutdownRequested": tenure.phase = .requested
                 case "leaseLost": tenure.phase = .over
-                // Called again until SHARD_END is checkpointed.
-                case "shardEnded" where state.leases[tenure.shardID]?.isEnded ?? true: tenure.phase = .over
+                // It is called again until its checkpoint succeeds.
+                case "shardEnded": tenure.phase = .over
                 default: break
                 }
             } else if call == "shutdownRequested" {
@@ -128,6 +128,15 @@ extension Referee {
             }
             state.shards[tenure.shardID] = history
             state.tenures[id]?.last = before
+        }
+    }
+
+    /// The processor asks for a checkpoint: at `position`, or at what was delivered last.
+    func asks(_ id: Int, for position: Checkpoint? = nil) {
+        state.withLock { state in
+            guard let tenure = state.tenures[id], let position = position ?? tenure.last else { return }
+            let before = state.asked[tenure.shardID]?[tenure.owner] ?? position
+            state.asked[tenure.shardID, default: [:]][tenure.owner] = max(before, position)
         }
     }
 

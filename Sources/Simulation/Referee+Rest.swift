@@ -19,7 +19,8 @@ extension Referee {
         }
     }
 
-    func whyNotAtRest(_ alive: [Incarnation]) -> (Invariant, String)? {
+    /// - Parameter open: the shards that are open.
+    func whyNotAtRest(_ alive: [Incarnation], open: Set<String>) -> (Invariant, String)? {
         state.withLock { state in
             let active = state.leases.values.filter { !$0.isEnded }.sorted { $0.leaseKey < $1.leaseKey }
             let holes = holes(in: active.compactMap(\.hashKeyRange))
@@ -27,6 +28,9 @@ extension Referee {
             var counts: [Incarnation: Int] = [:]
             for worker in alive { counts[worker] = 0 }
             for lease in active {
+                if !open.contains(lease.leaseKey) {
+                    return (.balancedAtRest, "\(lease.leaseKey) is closed and still at \(lease.checkpoint)")
+                }
                 guard let holder = state.holders[lease.leaseKey], counts[holder] != nil,
                     lease.leaseOwner == holder.workerID
                 else { return (.balancedAtRest, "\(lease.leaseKey) is of \(lease.leaseOwner ?? "nobody")") }
@@ -55,7 +59,7 @@ extension Referee {
         else { return }
         let waited = now - released
         state.report.slowestRelease = max(state.report.slowestRelease ?? .zero, waited)
-        if waited > .seconds(2) {
+        if waited > .seconds(2) + staleness {
             report(
                 .releaseTime, "\(tenure.shardID) ran elsewhere \(waited.inSeconds) s after it was released", &state)
         }

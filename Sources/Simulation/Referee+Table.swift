@@ -63,6 +63,10 @@ extension Referee {
                 .zombieNeverCheckpoints,
                 "\(worker.workerID) checkpointed \(key), which \(before.leaseOwner ?? "nobody") holds", &state)
         }
+        let asked = state.asked[key]?[worker] ?? .atTimestamp
+        if after.checkpoint > asked {
+            report(.storedAsAsked, "\(key) is checkpointed at \(after.checkpoint), only \(asked) was asked for", &state)
+        }
         if var history = state.shards[key] {
             let count = history.count(through: after.checkpoint)
             if let index = history.deliveries[min(history.checked, count)..<count].firstIndex(where: { $0 <= 0 }) {

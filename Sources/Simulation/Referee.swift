@@ -27,6 +27,8 @@ final class Referee: Sendable {
         var unfencedTakes: [String: (by: Incarnation, from: Incarnation, counter: Int64)] = [:]
         var dead: Set<Incarnation> = []
         var tenures: [Int: Tenure] = [:]
+        /// How far each holder's processor asked to checkpoint, by lease.
+        var asked: [String: [Incarnation: Checkpoint]] = [:]
         /// When each lease that nobody holds was given up.
         var releasedAt: [String: Timestamp] = [:]
         /// The fleet came to rest: processors are quick and do not fail, and deadlines count.
@@ -37,6 +39,8 @@ final class Referee: Sendable {
     }
 
     let failoverTime: Duration
+    /// How old an eventually consistent read may be; deadlines allow for it.
+    let staleness: Duration
     let trace: Trace
     let clock: @Sendable () -> Timestamp
     let state: Mutex<State>
@@ -44,16 +48,20 @@ final class Referee: Sendable {
     /// What two clocks may disagree on in one failover time (drift of up to 200 ppm each), and a little.
     var tolerance: Duration { failoverTime / 2000 + .milliseconds(1) }
 
-    /// What the whole fleet may read at rest: every row about once a second by segments, and every worker the whole table
-    /// at KCL's cadence.
+    /// What the whole fleet may read at rest: every row about once a second by segments, and every worker the whole
+    /// table at KCL's cadence.
     static func tableReadsPerSecondMax(workers: Int, failoverTime: Duration) -> Double {
         1.2 + Double(workers) / (2 * failoverTime.inSeconds) * 1.1
     }
 
     private static let violationsKept = 20
 
-    init(seed: UInt64, failoverTime: Duration, trace: Trace, clock: @escaping @Sendable () -> Timestamp) {
+    init(
+        seed: UInt64, failoverTime: Duration, staleness: Duration, trace: Trace,
+        clock: @escaping @Sendable () -> Timestamp
+    ) {
         self.failoverTime = failoverTime
+        self.staleness = staleness
         self.trace = trace
         self.clock = clock
         state = Mutex(State(report: SimulationReport(seed: seed)))

@@ -59,8 +59,8 @@ struct SabotagedTransport: Transport {
         return try await inner.send(request)
     }
 
-    /// Somebody else's lease reads as SHARD_END if its shard is an adjacent parent; those have odd numbers here as often
-    /// as even ones, so half of the parents do.
+    /// Somebody else's lease reads as SHARD_END if its shard is an adjacent parent; those have odd numbers here as
+    /// often as even ones, so half of the parents do.
     private func answerAsEnded(
         _ request: Request, _ input: AWSValue
     ) async throws(TransportError) -> Response {

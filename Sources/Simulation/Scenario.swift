@@ -22,14 +22,14 @@ struct Scenario: Sendable {
     }
 
     var failoverTime: Duration
-    /// Of the lease table, for eventually consistent reads.
-    var staleReads: Bool
+    /// How old an eventually consistent read of the lease table may be.
+    var staleness: Duration
     var faults: NetworkFaults
     var incidents: [(at: Duration, incident: Incident)] = []
 
     init(options: SimulationOptions, generator: inout SeededGenerator) {
         failoverTime = .seconds([3, 5, 5, 10].randomElement(using: &generator) ?? 5)
-        staleReads = generator.chance(0.4)
+        staleness = generator.chance(0.4) ? .seconds(1) : .zero
         faults = .everything([0, 0.003, 0.01, 0.02].randomElement(using: &generator) ?? 0)
         // Each run has each of these; the rest is luck.
         var kinds = [0, 0, 1, 2, 4, 4, 5, 5]

@@ -100,16 +100,22 @@ final class SimulatedProcessor: RecordProcessor {
         let batches = state.withLock { $0.batches }
         let checkpointer = input.checkpointer
         switch policy {
-        case .everyBatch: try await checkpointer.checkpoint()
-        case .everyThird where batches % 3 == 0: try await checkpointer.checkpoint()
+        case .everyBatch:
+            referee.asks(tenure)
+            try await checkpointer.checkpoint()
+        case .everyThird where batches % 3 == 0:
+            referee.asks(tenure)
+            try await checkpointer.checkpoint()
         case .somewhere:
             guard let record = state.withLock({ input.records.randomElement(using: &$0.generator) }) else { return }
+            referee.asks(tenure, for: record.checkpoint)
             try await checkpointer.checkpoint(record)
         case .prepareAndCommit:
             if let prepared = state.withLock({ $0.prepared }), chance(0.6) {
                 state.withLock { $0.prepared = nil }
                 try await prepared.checkpoint()
             } else if let record = state.withLock({ input.records.randomElement(using: &$0.generator) }) {
+                referee.asks(tenure, for: record.checkpoint)
                 let prepared = try await checkpointer.prepareCheckpoint(at: record.checkpoint)
                 state.withLock { $0.prepared = prepared }
             }
@@ -135,14 +141,19 @@ final class SimulatedProcessor: RecordProcessor {
 
     func shardEnded(_ checkpointer: Checkpointer) async throws {
         referee.begins("shardEnded", tenure)
-        defer { referee.ends("shardEnded", tenure) }
+        var isDone = false
+        defer { referee.ends("shardEnded", tenure, failed: !isDone) }
         if misfortune(faults.shardEndedForgets) { return }
+        referee.asks(tenure, for: .shardEnd)
         try await checkpointer.checkpoint()
+        isDone = true
     }
 
     func shutdownRequested(_ checkpointer: Checkpointer) async throws {
         referee.begins("shutdownRequested", tenure)
         defer { referee.ends("shutdownRequested", tenure) }
-        if chance(0.8) { try await checkpointer.checkpoint() }
+        guard chance(0.8) else { return }
+        referee.asks(tenure)
+        try await checkpointer.checkpoint()
     }
 }

@@ -93,6 +93,8 @@ final class SimulatedWorker: Sendable {
 }
 
 extension Referee {
+    var hasViolations: Bool { state.withLock { $0.report.violationCount > 0 } }
+
     /// Whether the fleet came to rest after the turmoil.
     var isCalm: Bool { state.withLock { $0.calmSince != nil } }
 

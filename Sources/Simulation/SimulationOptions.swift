@@ -5,12 +5,14 @@ package struct SimulationOptions: Hashable, Sendable {
     package var shards = 16
     package var workers = 5
     /// How long incidents and faults go on, in virtual time; afterwards everything has to come to rest.
-    package var turmoil: Duration = .seconds(120)
-    /// How long the fleet may take to come to rest, as a multiple of its failover time. A worker that joined last steals
-    /// one lease in two failover times.
+    package var turmoil: Duration = .seconds(90)
+    /// How long the fleet may take to come to rest, as a multiple of its failover time. A worker that joined last
+    /// steals one lease in two failover times.
     package var restWithin = 40
     /// Breaks the engine on purpose; some invariant must notice.
     package var sabotage: Sabotage?
+    /// Ends the run at the first violation: enough to prove that a sabotage is noticed.
+    package var stopsAtViolation = false
     /// Virtual minutes after which a run that does not end is given up.
     package var minutesMax = 60
 
@@ -23,6 +25,8 @@ package enum Invariant: String, Hashable, Sendable, CaseIterable {
     case deliveredAtLeastOnce
     /// When a checkpoint is stored, everything up to and with it was handed over, in a call that did not fail.
     case nothingBelowCheckpointSkipped
+    /// No checkpoint goes further than the application asked, which may be inside of an aggregate.
+    case storedAsAsked
     /// Within a tenure records come in order, each once, unless a call failed.
     case orderWithinTenure
     /// A record comes back as it was put.
@@ -49,9 +53,9 @@ package enum Invariant: String, Hashable, Sendable, CaseIterable {
     case quietAtRest
     /// At rest the fleet reads the lease table no more often than `Referee.tableReadsPerSecondMax`.
     case readBudget
-    /// A killed worker's leases run elsewhere within 1.2 × failover time + 2 s.
+    /// A killed worker's leases run elsewhere within 1.2 × failover time + 2 s (+ the age of stale reads).
     case failoverTime
-    /// Released leases run elsewhere within 2 s.
+    /// Released leases run elsewhere within 2 s (+ the age of stale reads).
     case releaseTime
     /// A worker ends only when it is told to, and then it does.
     case workerRuns

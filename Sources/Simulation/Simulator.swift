@@ -25,8 +25,8 @@ package final class Simulator: Sendable {
         var generator: SeededGenerator
         var now = Timestamp.zero
         var ready: [Ready] = []
-        /// Jobs of nodes that only watch: they run at once, in order, and cost no choice of the seed, so that a run that is
-        /// watched is the same run.
+        /// Jobs of nodes that only watch: they run at once, in order, and cost no choice of the seed, so that a run
+        /// that is watched is the same run.
         var watching: [Ready] = []
         var sleepers = SleepQueue()
         var jobsRun = 0
