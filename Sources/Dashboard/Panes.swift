@@ -33,9 +33,9 @@ package enum Pane: Int, Hashable, Sendable, CaseIterable {
 
 /// Where everything stands on a screen of some size: a function of the size and of what is to be shown, nothing else.
 ///
-/// Where there is room the picture is that of the design: shards beside workers, the hash key space below, then lineage,
-/// events and problems. On 80 columns the lower panes share two places as tabs, and on very low screens one pane is
-/// shown at a time; every pane can be reached at every size.
+/// Where there is room the picture is that of the design: shards beside workers, the hash key space below, then
+/// lineage, events and problems. On 80 columns the lower panes share two places as tabs, and on very low screens one
+/// pane is shown at a time; every pane can be reached at every size.
 package struct PanesLayout: Hashable, Sendable {
     /// A place on the screen, the pane that it shows, and those that it could show instead.
     package struct Place: Hashable, Sendable {

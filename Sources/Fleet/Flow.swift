@@ -51,8 +51,8 @@ struct Flow: Hashable, Sendable {
         bucketStart = now
     }
 
-    /// The delivered lag now. A report of a few seconds ago stands; afterwards a lag can only be bounded from above, and
-    /// after a minute nothing is known.
+    /// The delivered lag now. A report of a few seconds ago stands; afterwards a lag can only be bounded from above,
+    /// and after a minute nothing is known.
     func deliveredLag(at now: Timestamp) -> Lag? {
         guard let lag = millisBehindLatest else { return nil }
         let age = now - reportedAt

@@ -65,7 +65,10 @@ extension Plan {
         return Plan(
             action: .merge(with: neighbour.shardID), table: fleet.identity.table, shardIDs: ids,
             intent: Intent(leaseKey: nil), stored: [:],
-            call: .merge(stream: stream, shard: shard, adjacent: neighbour),
+            // The service wants the lower range first.
+            call: shard.hashKeyRange.start < neighbour.hashKeyRange.start
+                ? .merge(stream: stream, shard: shard, adjacent: neighbour)
+                : .merge(stream: stream, shard: neighbour, adjacent: shard),
             title: "merge \(shard.shardID) and \(neighbour.shardID)",
             forecast: reshardForecast(ids, makes: 1, in: fleet), expectedGap: "none: the order of keys is kept",
             expectedDuplicates: "none", isUndoable: false)

@@ -20,6 +20,8 @@ struct FetchedBatch: Hashable, Sendable {
     var nextIterator: String?
     var millisBehindLatest: Int64?
     var children: [ChildShard] = []
+    /// When the answer came; the machine notes it.
+    var fetchedAt = Timestamp.zero
 }
 
 /// Polling of one shard: where to read next, when, and what waits for the processor (kcl.md §6.1).
@@ -46,6 +48,8 @@ struct Retrieval: Sendable {
     private var fetchStarted = Timestamp.zero
     private var failures = 0
     private var nextIdleReport = Timestamp.zero
+    /// A batch is with the processor: an empty read is not what it has come to.
+    var isProcessing = false
     private(set) var end: End?
     private(set) var millisBehindLatest: Int64?
 
@@ -64,6 +68,9 @@ struct Retrieval: Sendable {
 
     /// Everything that was read was handed over, and there is no more.
     var isDrained: Bool { end != nil && queue.isEmpty }
+
+    /// Batches wait for the processor.
+    var hasWaiting: Bool { !queue.isEmpty }
 
     private var hasRoom: Bool {
         queue.count < configuration.prefetchBatchesMax
@@ -91,6 +98,7 @@ struct Retrieval: Sendable {
     }
 
     mutating func fetched(_ batch: FetchedBatch, shardID: String, _ now: Timestamp) -> [ShardMachine.Effect] {
+        guard isFetching else { return [.discard([batch.id])] }
         isFetching = false
         failures = 0
         iterator = batch.nextIterator
@@ -102,6 +110,8 @@ struct Retrieval: Sendable {
         let pause =
             isBehind ? min(configuration.idleTimeBetweenReads, Self.shortestPause) : configuration.idleTimeBetweenReads
         nextFetchAt = fetchStarted + pause
+        var batch = batch
+        batch.fetchedAt = now
         if batch.records > 0 || configuration.callProcessRecordsEvenForEmptyRecordList {
             queue.append(batch)
             return []
@@ -113,7 +123,7 @@ struct Retrieval: Sendable {
     private mutating func idleReport(
         _ batch: FetchedBatch, _ shardID: String, _ now: Timestamp
     ) -> [ShardMachine.Effect] {
-        guard now >= nextIdleReport, queue.isEmpty else { return [] }
+        guard now >= nextIdleReport, queue.isEmpty, !isProcessing else { return [] }
         nextIdleReport = now + .seconds(2)
         return [
             .emit(

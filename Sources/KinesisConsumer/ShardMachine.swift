@@ -87,7 +87,9 @@ struct ShardMachine: Sendable {
     var checkpoints: Checkpoints
     /// The processor's call in progress; there is never more than one.
     private(set) var call: Call?
-    private(set) var processing: FetchedBatch?
+    private(set) var processing: FetchedBatch? {
+        didSet { retrieval.isProcessing = processing != nil }
+    }
     private(set) var isInitialized = false
     private var isStopped = false
     private var shutdownDeadline: Timestamp?
@@ -125,7 +127,7 @@ struct ShardMachine: Sendable {
         if isComplete { return .never }
         var deadline = shutdownDeadline ?? .never
         if call == nil, notBefore > .zero { deadline = min(deadline, notBefore) }
-        if state == .processing { deadline = min(deadline, retrieval.nextDeadline) }
+        if state == .processing, shutdownDeadline == nil { deadline = min(deadline, retrieval.nextDeadline) }
         return deadline
     }
 
@@ -299,13 +301,13 @@ struct ShardMachine: Sendable {
         processing = nil
         guard let failure else {
             attempts = 0
-            return [.discard([batch.id]), .emit(processed(batch))]
+            return [.discard([batch.id]), .emit(processed(batch, now))]
         }
         let name = "processRecords"
         switch configuration.onProcessorFailure {
         case .skip:
             skippedRecords += batch.records
-            var skipped = processed(batch)
+            var skipped = processed(batch, now)
             skipped.kind = .recordsSkipped
             skipped.message = failure
             return [.discard([batch.id]), processorFailed(name, failure), .emit(skipped)]
@@ -322,11 +324,17 @@ struct ShardMachine: Sendable {
         }
     }
 
-    private func processed(_ batch: FetchedBatch) -> WorkerEvent {
+    private func processed(_ batch: FetchedBatch, _ now: Timestamp) -> WorkerEvent {
         WorkerEvent(
             .recordsProcessed, at: .zero, shardID: shardID, records: batch.records, bytes: batch.dataBytes,
-            from: batch.first?.sequenceNumber, to: batch.last?.sequenceNumber,
-            millisBehindLatest: batch.millisBehindLatest)
+            from: batch.first?.sequenceNumber, to: batch.last?.sequenceNumber, millisBehindLatest: lag(of: batch, now))
+    }
+
+    /// How far behind the tip the end of a delivered batch is. Where more waits, the tip went on since it was read.
+    private func lag(of batch: FetchedBatch, _ now: Timestamp) -> Int64? {
+        guard let behind = batch.millisBehindLatest, retrieval.hasWaiting else { return batch.millisBehindLatest }
+        // The service's number may be anything.
+        return min(behind, Int64.max / 2) + (now - batch.fetchedAt).wholeMilliseconds
     }
 
     private func processorFailed(_ callback: String, _ message: String) -> Effect {
@@ -366,6 +374,7 @@ struct ShardMachine: Sendable {
 
     private mutating func advanceShutdown(_ fence: Timestamp) -> [Effect] {
         guard isInitialized else {
+            if isComplete { return [] }
             state = .shutdownComplete
             return [.giveUp]
         }
@@ -466,10 +475,7 @@ struct ShardMachine: Sendable {
         if case .setChildren = write {
             guard case .notingChildren(let children) = end, error == nil else { return [] }
             end = .callable(children)
-            return children.map {
-                .emit(
-                    WorkerEvent(.childLeaseCreated, at: .zero, shardID: $0.shardID, message: "child of \(shardID)"))
-            }
+            return []
         }
         return checkpoints.written(write, error, shardID: shardID)
     }

@@ -24,8 +24,8 @@ struct ShardSyncResult: Hashable, Sendable {
 /// open shards start at LATEST; from TRIM_HORIZON and AT_TIMESTAMP their oldest listed ancestors start instead. The
 /// parent that a merge child has outside of the leased family is leased as well, for the child waits for both.
 ///
-/// Unlike Java's, this sync also repairs a lost child: where every parent is done and neither the child nor a descendant
-/// of it has a lease, the child is created at TRIM_HORIZON, as the end of its parents should have done.
+/// Unlike Java's, this sync also repairs a lost child: where every parent is done and neither the child nor a
+/// descendant of it has a lease, the child is created at TRIM_HORIZON, as the end of its parents should have done.
 ///
 /// - Parameters:
 ///   - leases: all leases of the stream, ended ones included.
@@ -47,8 +47,8 @@ func shardSync(
 /// Whether a completed lease may be deleted (kcl.md §5.4, §0.9).
 ///
 /// It may once every child has a lease that is past TRIM_HORIZON and AT_TIMESTAMP, so that the sync does not bring this
-/// one back, and once no parent has a lease any more. Where no children are known, only a shard that the stream does not
-/// list any more is deleted: an empty set of children proves nothing.
+/// one back, and once no parent has a lease any more. Where no children are known, only a shard that the stream does
+/// not list any more is deleted: an empty set of children proves nothing.
 ///
 /// - Parameters:
 ///   - leases: all leases of the stream by key.

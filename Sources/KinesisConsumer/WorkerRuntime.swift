@@ -69,7 +69,7 @@ final class WorkerRuntime: Sendable {
         case .emit(let event), .shard(_, _, .emit(let event)): worker.emit(event)
         case .forget(let tenure): forget(tenure)
         case .shard(_, _, .discard(let ids)):
-            payload.withLock { payload in ids.forEach { payload.batches[$0] = nil } }
+            payload.withLock { payload in for id in ids { payload.batches[id] = nil } }
         case .shard(_, _, .answer(let id, let answer)):
             payload.withLock { $0.waiting.removeValue(forKey: id) }?.resume(returning: answer)
         case .wake, .scan, .listShards, .checkMode, .take, .write, .read, .create, .delete, .setHashKeyRange, .shard:
@@ -259,7 +259,12 @@ final class WorkerRuntime: Sendable {
                             "the lease of \(other), the other parent of \(child.shardID), is missing")
                     }
                 }
-                _ = try await worker.create(childLease(child), lookedAt: lookedAt)
+                // Of a merge, both parents come by here; the one whose write it was says so.
+                guard try await worker.create(childLease(child), lookedAt: lookedAt) else { continue }
+                worker.emit(
+                    WorkerEvent(
+                        .childLeaseCreated, at: .zero, shardID: child.shardID, checkpoint: .trimHorizon,
+                        message: "child of \(parent)"))
             }
             return .childrenCreated
         } catch {

@@ -13,7 +13,8 @@ public struct Checkpoint: Hashable, Comparable, Sendable, CustomStringConvertibl
     }
 
     public var position: Position
-    /// 0 for sentinels and plain records. Checkpoint (S, n) means: everything up to and with user record n of S is done.
+    /// 0 for sentinels and plain records. Checkpoint (S, n) means: everything up to and with user record n of S is
+    /// done.
     public var subSequenceNumber: Int64
 
     public init(_ position: Position, subSequenceNumber: Int64 = 0) {

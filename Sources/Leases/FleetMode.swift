@@ -12,7 +12,8 @@ public enum FleetMode: Hashable, Sendable {
     public static let migrationKey = "Migration3.0"
     public static let ownerIndex = "LeaseOwnerToLeaseKeyIndex"
 
-    /// Reads the mode from the migration item: of the legacy coordinator table where it exists, else of the lease table.
+    /// Reads the mode from the migration item: of the legacy coordinator table where it exists, else of the lease
+    /// table.
     ///
     /// The index alone proves nothing: 2.x-compatible workers create it too (kcl.md §0.13).
     public init(migrationItem: Item?) {

@@ -33,8 +33,8 @@ public struct Mailbox<Event: Sendable>: Sendable {
 ///
 /// Effects of one event start in their order but run concurrently; a machine that needs an order waits for the answer.
 /// `immediately` performs what needs no waiting (an event to publish, a caller to answer) on the spot, in order, and
-/// says so; everything else goes to `perform`, which reports failures as events and returns `nil` where an effect has no
-/// answer. Returns the finished machine.
+/// says so; everything else goes to `perform`, which reports failures as events and returns `nil` where an effect has
+/// no answer. Returns the finished machine.
 /// Cancelling the task is a crash: the children are cancelled, nothing more is sent, and `CancellationError` is thrown.
 public func drive<M: Machine>(
     _ machine: M, mailbox: Mailbox<M.Event>, time: TimeSource, starting: [M.Effect] = [],

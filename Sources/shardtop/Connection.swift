@@ -87,9 +87,13 @@ struct Connection: Sendable {
     ) throws(AWSConfigurationError) -> [AWSService: Endpoint] {
         var endpoints: [AWSService: Endpoint] = [:]
         for service in AWSService.allCases {
-            let own = service == .kinesis ? options.kinesisEndpoint : options.dynamoDBEndpoint
-            if let text = own ?? options.endpointURL {
-                endpoints[service] = try SharedConfiguration.checked(endpoint: text, from: "the flags")
+            let own =
+                service == .kinesis
+                ? (options.kinesisEndpoint, "--kinesis-endpoint") : (options.dynamoDBEndpoint, "--dynamodb-endpoint")
+            if let text = own.0 {
+                endpoints[service] = try SharedConfiguration.checked(endpoint: text, from: own.1)
+            } else if let text = options.endpointURL {
+                endpoints[service] = try SharedConfiguration.checked(endpoint: text, from: "--endpoint-url")
             } else {
                 endpoints[service] = try shared.endpoint(for: service)
             }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CTerminal
+import Glibc
 
 @main
 struct Shardtop: AsyncParsableCommand {
@@ -7,8 +8,8 @@ struct Shardtop: AsyncParsableCommand {
         commandName: "shardtop",
         abstract: "Watch and operate fleets of Amazon Kinesis consumers; run one; emulate both services.",
         discussion: """
-            Without a command it starts `demo`: a fleet of real workers on an emulated stream, in this process, with no \
-            account and no network.
+            Without a command it starts `demo`: a fleet of real workers on an emulated stream, in this process, with \
+            no account and no network.
 
             Exit status: 0 done; 1 failed; 2 usage; 3 the condition no longer held and nothing was written; 4 refused \
             for safety.
@@ -25,6 +26,8 @@ struct Shardtop: AsyncParsableCommand {
     static func main() async {
         // Before any thread exists, so that every thread inherits the mask.
         shardtop_block_signals()
+        // Writing to a closed pipe is an error that is seen, not a signal.
+        signal(SIGPIPE, SIG_IGN)
         do {
             try checkCommandName()
             var command = try parseAsRoot()

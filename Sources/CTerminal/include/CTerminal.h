@@ -133,7 +133,8 @@ void shardtop_block_signals(void);
 /// Undoes that, for a command that may simply be ended. A child gets an empty mask from its spawn attributes.
 void shardtop_unblock_signals(void);
 
-/// Waits for one of these signals and returns its number; 0 after the timeout (negative: none) or `shardtop_signal_stop`.
+/// Waits for one of these signals and returns its number; 0 after the timeout (negative: none) or
+/// `shardtop_signal_stop`.
 int32_t shardtop_signal_wait(int32_t timeout_milliseconds);
 
 /// Ends one call of `shardtop_signal_wait`, running or next; then signals end the process again.

@@ -43,6 +43,7 @@ struct DemoCommand: AsyncParsableCommand, HandlesSignals {
     @OptionGroup var screen: ScreenOptions
 
     func validate() throws {
+        guard port.map({ 0...65_535 ~= $0 }) ?? true else { throw ValidationError("--port must be 0 to 65535") }
         guard 1...256 ~= shards else { throw ValidationError("--shards must be 1 to 256") }
         guard 0...64 ~= workers else { throw ValidationError("--workers must be 0 to 64") }
         guard 0...100_000 ~= rate else { throw ValidationError("--rate must be 0 to 100000") }

@@ -32,6 +32,10 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
     @Flag(help: "Do not enforce the limits of shards (5 reads/s, 2 MB/s; 1 MB/s, 1000 records/s).")
     var noLimits = false
 
+    func validate() throws {
+        guard 0...65_535 ~= port else { throw ValidationError("--port must be 0 to 65535") }
+    }
+
     func run() async throws {
         let interruption = Interruption()
         var configuration = EmulatorConfiguration()

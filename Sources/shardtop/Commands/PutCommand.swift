@@ -114,9 +114,17 @@ private struct Put {
         var rest = aggregates ? Self.aggregated(batch) : batch
         var attempt = 0
         while !rest.isEmpty {
-            let outcomes = try await kinesis.putRecords(stream: stream, Array(rest.prefix(500)))
-            calls += 1
             let tried = rest.prefix(500)
+            let outcomes: [PutOutcome]
+            do { outcomes = try await kinesis.putRecords(stream: stream, Array(tried)) } catch {
+                // The whole call was throttled: like a throttled record, it is put again.
+                guard error.meaning == .throttled, attempt < 60 else { throw error }
+                throttled += tried.count
+                attempt += 1
+                try await time.sleep(for: .milliseconds(min(100 * attempt, 1000)))
+                continue
+            }
+            calls += 1
             let failed = zip(tried, outcomes).filter { if case .failed = $1 { true } else { false } }.map(\.0)
             throttled += failed.count
             rest = failed + rest.dropFirst(500)

@@ -25,12 +25,12 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         var options = SimulationOptions()
         if let sabotage {
-            guard let case_ = Sabotage(rawValue: sabotage) else {
+            guard let chosen = Sabotage(rawValue: sabotage) else {
                 throw Failure(
                     "no sabotage \(sabotage); there are \(Sabotage.allCases.map(\.rawValue).joined(separator: ", "))",
                     status: .usage)
             }
-            options.sabotage = case_
+            options.sabotage = chosen
         }
         let file = try record.map { try LineFile($0, truncating: true) }
         var bad: [UInt64] = []

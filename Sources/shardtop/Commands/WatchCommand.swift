@@ -67,7 +67,7 @@ enum FleetScreen {
         let observer = Observer(
             configuration, dynamoDB: connection.dynamoDB,
             kinesis: configuration.identity.stream == nil ? nil : connection.kinesis, time: connection.time,
-            record: recording.map { file in { @Sendable lines in lines.forEach { try? file.append($0) } } },
+            record: recording.map { file in { @Sendable lines in for line in lines { try? file.append(line) } } },
             publish: { screen.show($0) })
         post.set(observer)
         return await withTaskGroup(of: Void.self) { group in
