@@ -200,20 +200,22 @@ final class FleetSimulation: Sendable {
         do {
             try await createStream()
             let producer = Producer(world: world, generator: random { $0.split() })
-            world.earth.spawn { await producer.run() }
+            world.earth.spawn { try? await producer.run() }
             for _ in 0..<world.options.workers {
                 startWorker()
                 try await sleep(.milliseconds(random { Int.random(in: 0...1500, using: &$0) }))
             }
             await turmoil()
             calmDown()
-            await examine()
+            try await examine()
             producer.stop()
             // What was put last has to arrive.
             for _ in 0..<60 where !producer.hasEnded || world.referee.hasUndelivered {
                 try await sleep(.milliseconds(500))
             }
-            await finish()
+            try await finish()
+        } catch is CancellationError {
+            // The run is over before its end.
         } catch {
             world.referee.report(.simulationHolds, "the director failed: \(error)")
         }
@@ -258,12 +260,12 @@ final class FleetSimulation: Sendable {
     }
 
     /// Everybody is shut down; each processor hears how its tenure ended.
-    private func finish() async {
+    private func finish() async throws {
         incident("finish")
         for worker in alive { worker.shutDown() }
         let limit = world.simulator.now + .seconds(60) + scenario.failoverTime
         while world.simulator.now < limit, state.withLock({ $0.workers.contains { $0.isWaitedFor } }) {
-            try? await sleep(.milliseconds(500))
+            try await sleep(.milliseconds(500))
         }
         for worker in state.withLock({ $0.workers }) where worker.isWaitedFor {
             world.referee.report(.workerRuns, "\(worker.incarnation.workerID) does not end when it is shut down")

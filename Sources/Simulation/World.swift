@@ -96,11 +96,11 @@ final class Producer: Sendable {
     /// Nothing more will be put.
     var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
-    func run() async {
+    func run() async throws {
         let kinesis = world.trueKinesis
         while !state.withLock({ $0.isStopped }) {
             let (pause, batch) = state.withLock { Self.nextBatch(&$0) }
-            try? await world.simulator.time.sleep(for: pause)
+            try await world.simulator.time.sleep(for: pause)
             let outcomes = try? await kinesis.putRecords(stream: World.streamName, batch.map(\.record))
             for (put, outcome) in zip(batch, outcomes ?? []) {
                 guard case .stored(let shard, let number) = outcome, let number = SequenceNumber(number) else {
