@@ -1,8 +1,11 @@
 import AWSWire
 import ArgumentParser
 import CurlTransport
+import Dashboard
+import Fleet
 import KinesisConsumer
 import Machine
+import Synchronization
 
 struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
     static let configuration = CommandConfiguration(
@@ -27,6 +30,7 @@ struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
     var events: String?
 
     @OptionGroup var options: ConnectionOptions
+    @OptionGroup var screen: ScreenOptions
 
     func run() async throws {
         let properties = try Properties(try Self.read(file), path: file)
@@ -72,8 +76,9 @@ struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
         _ configuration: WorkerConfiguration, _ kind: BuiltInProcessor.Kind, _ connection: Connection, seed: UInt64
     ) async throws {
         defer { connection.close() }
-        let interruption = Interruption()
+        let isDrawn = !headless && kind == .count && events != "-" && Output.isTerminal
         let tally = EventTally()
+        let relay = EventRelay()
         let eventFile = try events.map { try LineFile($0) }
         let output = kind == .print ? try LineFile("-") : nil
         let worker = Worker(
@@ -81,19 +86,25 @@ struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
             seed: seed,
             onEvent: { event in
                 tally.note(event)
+                if relay.pass(event) == false, let line = event.warning { Output.error("shardtop consume: \(line)") }
                 if event.kind == .recordsProcessed, event.records == 0 { return }
                 try? eventFile?.append { event.json(seq: $0) }
-                if let line = event.warning { Output.error("shardtop consume: \(line)") }
             }
         ) { shardID in
             BuiltInProcessor(kind: kind, shardID: shardID, output: output)
         }
+        // The worker has a task of its own: nothing that a terminal does can hold up a renewal.
+        let run = Task { try await worker.run() }
         let watch = Task {
-            _ = await interruption.wait()
-            worker.requestShutdown()
+            defer { worker.requestShutdown() }
+            if isDrawn, try await draw(worker, relay, connection) == .quit { return }
+            _ = await Interruption().wait()
         }
-        defer { watch.cancel() }
-        do { try await worker.run() } catch let refusal as WorkerRefusal {
+        let result = await run.result
+        watch.cancel()
+        // The terminal is given back before anything is said.
+        if case .failure(let error) = await watch.result, error is Failure { throw error }
+        do { try result.get() } catch let refusal as WorkerRefusal {
             throw Failure(refusal.reason, status: .refused)
         } catch let error as AWSError {
             throw Failure("\(error)\(connection.place)")
@@ -103,6 +114,50 @@ struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
             "shardtop consume: \(counts.records) records in \(counts.batches) batches, checkpointed "
                 + "\(counts.checkpointed) times, TERMINATE \(counts.terminated), ZOMBIE \(counts.zombies), skipped "
                 + "\(counts.skipped)")
+    }
+
+    /// The screen in front of the worker. It ends when it is quit, when its terminal goes, or with the worker.
+    private func draw(
+        _ worker: Worker, _ relay: EventRelay, _ connection: Connection
+    ) async throws -> Screen.End {
+        let host = SystemHost()
+        let configuration = worker.configuration
+        let identity = FleetIdentity(
+            application: configuration.applicationName, table: configuration.tableName,
+            stream: configuration.streamName, region: connection.region, role: options.profile.map { "profile \($0)" },
+            endpoint: connection.endpoint)
+        let end = try await FleetScreen.run(
+            FleetConfiguration(identity: identity, failoverTime: configuration.failoverTime), connection, screen,
+            host: host, purpose: .consume,
+            actor: Operator(
+                identity, dynamoDB: connection.dynamoDB, kinesis: connection.kinesis, time: connection.time,
+                audit: AuditFile.log(host), caller: AuditFile.caller(host, profile: options.profile)),
+            engine: FleetScreen.Engine(
+                attach: { observer, _ in
+                    relay.connect { event in
+                        observer.post(event)
+                        // The table is there now; the observer may have looked before.
+                        if event.kind == .workerStarted { observer.post(FleetMachine.Event.refreshRequested) }
+                    }
+                    observer.post(FleetMachine.Event.ownWorkersChanged([OwnWorker(configuration.workerID)]))
+                    try? await connection.time.sleep(.never)
+                }, demo: { _ in }))
+        relay.connect(nil)
+        return end
+    }
+}
+
+/// Passes the worker's events to the screen while there is one.
+private final class EventRelay: Sendable {
+    private let listener = Mutex<(@Sendable (WorkerEvent) -> Void)?>(nil)
+
+    func connect(_ listener: (@Sendable (WorkerEvent) -> Void)?) { self.listener.withLock { $0 = listener } }
+
+    /// False where nobody listens.
+    func pass(_ event: WorkerEvent) -> Bool {
+        guard let listener = listener.withLock({ $0 }) else { return false }
+        listener(event)
+        return true
     }
 }
 
