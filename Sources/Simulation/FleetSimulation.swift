@@ -206,6 +206,7 @@ final class FleetSimulation: Sendable {
                 try await sleep(.milliseconds(random { Int.random(in: 0...1500, using: &$0) }))
             }
             await turmoil()
+            try Task.checkCancellation()
             calmDown()
             try await examine()
             producer.stop()
