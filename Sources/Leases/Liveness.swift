@@ -31,6 +31,10 @@ public struct Liveness: Sendable {
     /// A gap is remembered for one to two of these; for longer where the next one takes longer to see.
     private static let gapMemory: Duration = .seconds(20)
 
+    /// How old what an eventually consistent read shows may be: the counter may have moved so long before it was last
+    /// seen unmoved.
+    private static let staleness: Duration = .seconds(1)
+
     public init() {}
 
     /// Takes note of a row read at `now`. `readAt` is when the read before it of the same row happened, if it did.
@@ -46,7 +50,7 @@ public struct Liveness: Sendable {
             if let owner, owner == seen.owner, seen.hasMoved {
                 // Only a step of one bounds the gap: it lies between the last sight of the old counter minus its age
                 // and now; the surely observed part is what counts.
-                let gap = counter == seen.counter &+ 1 ? seen.notBefore - seen.changedAt : nil
+                let gap = counter == seen.counter &+ 1 ? seen.notBefore - seen.changedAt - Self.staleness : nil
                 note(gap: gap, of: owner, at: now)
             }
             seen = Observation(

@@ -47,10 +47,11 @@ private func at(_ seconds: Double) -> Timestamp { Timestamp(nanoseconds: Int64(s
         for second in 0...60 {
             liveness.observe(key: "k", counter: Int64(second / 20), owner: "slow", at: at(Double(second)))
         }
-        #expect(liveness.largestGap(of: "slow") == .seconds(19))
-        #expect(liveness.failoverTime(of: "slow", configured: failover) == .seconds(57))
+        // A read may be a second old, so a second less is certain.
+        #expect(liveness.largestGap(of: "slow") == .seconds(18))
+        #expect(liveness.failoverTime(of: "slow", configured: failover) == .seconds(54))
         #expect(liveness.failoverTime(of: "other", configured: failover) == failover)
-        #expect(liveness.expiry(of: "k", configured: failover) == at(60 + 57))
+        #expect(liveness.expiry(of: "k", configured: failover) == at(60 + 54))
     }
 
     @Test func `a fast pulse does not shorten the configured failover time`() {
