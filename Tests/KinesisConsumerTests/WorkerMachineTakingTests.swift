@@ -205,7 +205,7 @@ extension WorkerRig {
         var said: [WorkerMachine.Effect] = []
         var counter: Int64 = 3
         for now in stride(from: Int64(1000), through: 60_000, by: 1000) {
-            if now % 8000 == 0 { counter += 1 }
+            if now % 9000 == 0 { counter += 1 }
             said += rig.scan([leaseRow("s1", owner: "you", counter: counter)], at: now).filter {
                 if case .emit(let event) = $0 { event.kind == .modeChanged } else { false }
             }
