@@ -196,24 +196,6 @@ def test_a_merge_waits_for_both_parents(bench):
     assert max(e["seq"] for e in worker.seen("shardEnded")) < child["seq"]
 
 
-@pytest.mark.parametrize("service", ["Kinesis", "DynamoDB"])
-def test_nothing_is_lost_while_a_service_is_down_for_twenty_seconds(bench, service):
-    emulator = bench.emulator(
-        "orders:2", faults=[{"do": "unavailable", "operation": operation, "from": "5s", "until": "25s"}
-                            for operation in
-                            (["GetRecords", "GetShardIterator", "ListShards"] if service == "Kinesis" else ["DynamoDB"])])
-    worker = bench.consume(emulator.endpoint, "orders")
-    worker.wait_for("initialized", 2)
-    sent = texts(1200)
-    # Spread over the time before, in and after the outage.
-    for i in range(0, len(sent), 40):
-        emulator.put("orders", sent[i:i + 40])
-        time.sleep(1)
-    waits_for(sent, worker, seconds=60)
-    assert worker.process.process.poll() is None, worker.process.stderr
-    assert worker.stop() == DONE
-
-
 def test_lost_answers_and_throttles_lose_nothing(bench):
     faults = [
         {"do": "dropAnswer", "operation": "DynamoDB.UpdateItem", "probability": 0.1},
