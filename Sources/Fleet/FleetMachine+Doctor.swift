@@ -33,6 +33,7 @@ extension FleetMachine {
             findings += hotFindings(suspects, at: now)
             findings += rowFindings(otherRows)
         }
+        findings += stoppedFindings()
         var since: [String: UnixTime] = [:]
         var problems: [Problem] = []
         for finding in findings {
@@ -68,6 +69,15 @@ extension FleetMachine {
             }
         }
         return suspects
+    }
+
+    /// Our own engine keeps the lease and processes nothing: nobody else ever will, until somebody looks.
+    private func stoppedFindings() -> [Finding] {
+        stoppedShards.sorted { $0.key < $1.key }.map { shard, why in
+            Finding(
+                kind: .stuck, subject: shard, severity: .critical, shardIDs: [shard],
+                message: "\(shard.briefShard): processing is stopped: \(why)", action: .evict)
+        }
     }
 
     // MARK: - Nobody reads

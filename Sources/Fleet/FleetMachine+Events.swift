@@ -12,6 +12,12 @@ extension FleetMachine {
 
     private mutating func flowed(_ event: WorkerEvent, _ shard: String, at now: Timestamp) {
         switch event.kind {
+        case .processorFailed where event.isStopped: stoppedShards[shard] = event.message ?? ""
+        case .leaseTaken, .leaseStolen, .initialized, .leaseLost, .leaseReleased, .shardEnded:
+            stoppedShards[shard] = nil
+        default: break
+        }
+        switch event.kind {
         case .recordsProcessed:
             flows[shard, default: Flow(at: now)].delivered(event, at: now)
         case .checkpointed:

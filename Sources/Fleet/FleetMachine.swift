@@ -42,6 +42,8 @@ package struct FleetMachine: Machine {
     // What our own engine and program say.
     var flows: [String: Flow] = [:]
     var ownWorkers: [String: OwnWorker] = [:]
+    /// Shards that our own engine gave up processing while it keeps their leases, with its last word on them.
+    var stoppedShards: [String: String] = [:]
     /// When a shard was last throttled, for the engine or for a producer.
     var throttledAt: [String: (at: Timestamp, message: String?)] = [:]
 

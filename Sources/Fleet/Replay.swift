@@ -220,5 +220,6 @@ extension WorkerEvent {
             leaseCounter: value["leaseCounter"]?.int.map { Int64($0) },
             childShardIDs: value["childShardIds"]?.strings ?? [], observedBetween: between,
             message: value["message"]?.string)
+        isStopped = value["stopped"]?.bool ?? false
     }
 }

@@ -6,6 +6,8 @@ import Machine
 struct Checkpoints: Sendable {
     /// Stored last.
     private(set) var committed: Checkpoint
+    /// Prepared and not committed.
+    private(set) var pending: PendingCheckpoint?
     /// The last record that was delivered.
     private var delivered: Checkpoint
     /// `delivered` before the batch in progress.
@@ -15,8 +17,9 @@ struct Checkpoints: Sendable {
     var requests: [(id: Int, request: CheckpointRequest)] = []
     private var active: (id: Int, write: HeldLease.Write)?
 
-    init(start: Checkpoint) {
+    init(start: Checkpoint, pending: PendingCheckpoint? = nil) {
         committed = start
+        self.pending = pending
         delivered = start
         deliveredBefore = start
     }
@@ -31,6 +34,13 @@ struct Checkpoints: Sendable {
     /// The call threw: nothing of its batch may be checkpointed any more.
     mutating func takeBack() {
         delivered = max(deliveredBefore, committed)
+    }
+
+    /// A new processor starts at what is stored.
+    mutating func restart() {
+        delivered = committed
+        deliveredBefore = committed
+        isAtShardEnd = false
     }
 
     /// Answers or starts the requests that wait.
@@ -93,10 +103,13 @@ struct Checkpoints: Sendable {
         let position: Checkpoint
         switch write {
         case .checkpoint(let stored): position = stored
-        case .prepare(let pending): return [.answer(active.id, .success(pending.checkpoint))]
+        case .prepare(let prepared):
+            pending = prepared
+            return [.answer(active.id, .success(prepared.checkpoint))]
         case .renew, .setChildren, .release: return []
         }
         committed = position
+        pending = nil
         delivered = max(delivered, position)
         return [
             .answer(active.id, .success(position)),

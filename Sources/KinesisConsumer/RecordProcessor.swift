@@ -19,6 +19,18 @@ public protocol RecordProcessor: Sendable {
     func shutdownRequested(_ checkpointer: Checkpointer) async throws
 }
 
+/// Thrown by a callback of a processor that is of no use any more, a child process that ended for one: it is let go,
+/// and after a pause a new one is made, which starts at the last stored checkpoint.
+///
+/// Where that happens `WorkerConfiguration.restartsMax` times without a checkpoint in between, the shard is stopped.
+public struct RestartFromCheckpoint: Error, Hashable, Sendable, CustomStringConvertible {
+    public var message: String
+
+    public init(message: String) { self.message = message }
+
+    public var description: String { message }
+}
+
 /// Where a tenure starts.
 public struct InitializationInput: Sendable {
     public var shardID: String

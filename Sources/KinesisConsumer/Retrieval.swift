@@ -44,6 +44,8 @@ struct Retrieval: Sendable {
     private var dropThrough: Checkpoint?
     private var queue: Deque<FetchedBatch> = []
     private var isFetching = false
+    /// What is on its way was asked for before a restart: its answer is dropped.
+    private var isFetchStale = false
     private var nextFetchAt = Timestamp.zero
     private var fetchStarted = Timestamp.zero
     private var failures = 0
@@ -93,6 +95,7 @@ struct Retrieval: Sendable {
     mutating func iteratorGot(_ iterator: String, latestAt: UnixTime?, _ now: Timestamp) {
         isFetching = false
         if let latestAt, start == .latest { start = .atTimestamp(latestAt) }
+        if dropStaleAnswer() { return }
         self.iterator = iterator
         nextFetchAt = now
     }
@@ -100,6 +103,7 @@ struct Retrieval: Sendable {
     mutating func fetched(_ batch: FetchedBatch, shardID: String, _ now: Timestamp) -> [ShardMachine.Effect] {
         guard isFetching else { return [.discard([batch.id])] }
         isFetching = false
+        if dropStaleAnswer() { return [.discard([batch.id])] }
         failures = 0
         iterator = batch.nextIterator
         millisBehindLatest = batch.millisBehindLatest
@@ -138,6 +142,7 @@ struct Retrieval: Sendable {
     ) -> [ShardMachine.Effect] {
         guard isFetching else { return [] }
         isFetching = false
+        if dropStaleAnswer() { return [] }
         switch meaning {
         case .notFound:
             end = .deleted
@@ -183,6 +188,22 @@ struct Retrieval: Sendable {
         let ids = queue.map(\.id)
         queue.removeAll()
         return ids
+    }
+
+    /// Reads again from `checkpoint`; a tenure that never checkpointed, from where it started.
+    mutating func restart(from checkpoint: Checkpoint, _ now: Timestamp) {
+        if case .sequenceNumber(let number) = checkpoint.position { start = .atSequenceNumber(number.description) }
+        dropThrough = checkpoint.isSentinel ? nil : checkpoint
+        iterator = nil
+        lastRead = nil
+        end = nil
+        isFetchStale = isFetching
+        nextFetchAt = now
+    }
+
+    private mutating func dropStaleAnswer() -> Bool {
+        defer { isFetchStale = false }
+        return isFetchStale
     }
 
     /// The null iterator was no end; read on after the last record.

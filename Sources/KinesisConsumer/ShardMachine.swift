@@ -53,6 +53,8 @@ struct ShardMachine: Sendable {
         case childrenNotCreated(String)
         /// A processor's call came back; the message is of what it threw.
         case returned(Call, failure: String?)
+        /// A processor's call came back with `RestartFromCheckpoint`.
+        case abandoned(Call, String)
         /// The hand-over came too late: the lease may be somebody else's.
         case notHandedOver(batch: Int)
         case checkpointRequested(Int, CheckpointRequest)
@@ -69,6 +71,8 @@ struct ShardMachine: Sendable {
         /// Records at or below `dropThrough` were done before; aggregates reach beyond `range` only after a reshard.
         case fetch(iterator: String, dropThrough: Checkpoint?, range: HashKeyRange?)
         case discard([Int])
+        /// The processor is let go; the next call makes a new one.
+        case dropProcessor
         case findChildren
         case createChildren([ChildShard])
         case answer(Int, CheckpointAnswer)
@@ -82,28 +86,30 @@ struct ShardMachine: Sendable {
     let tenure: Int
     let lease: Lease
     let configuration: WorkerConfiguration
-    private(set) var state = State.waitingOnParentShards
+    var state = State.waitingOnParentShards
     var retrieval: Retrieval
     var checkpoints: Checkpoints
     /// The processor's call in progress; there is never more than one.
-    private(set) var call: Call?
-    private(set) var processing: FetchedBatch? {
+    var call: Call?
+    var processing: FetchedBatch? {
         didSet { retrieval.isProcessing = processing != nil }
     }
-    private(set) var isInitialized = false
-    private var isStopped = false
-    private var shutdownDeadline: Timestamp?
-    private var isLost = false
-    private var notBefore = Timestamp.zero
-    private var attempts = 0
+    var isInitialized = false
+    var isStopped = false
+    var shutdownDeadline: Timestamp?
+    var isLost = false
+    var notBefore = Timestamp.zero
+    var attempts = 0
+    /// Processors let go since the last checkpoint.
+    var restarts = 0
     private var isChecking = false
-    private var end = EndProgress.none
+    var end = EndProgress.none
     /// A step of the end is with the shell.
-    private var isAwaitingEnd = false
+    var isAwaitingEnd = false
     private(set) var skippedRecords = 0
 
     /// How far the end of the shard has come.
-    private enum EndProgress: Hashable, Sendable {
+    enum EndProgress: Hashable, Sendable {
         case none, findingChildren
         case creating([ChildShard])
         case notingChildren([ChildShard])
@@ -116,12 +122,12 @@ struct ShardMachine: Sendable {
         self.configuration = configuration
         shardID = lease.shardID
         retrieval = Retrieval(lease: lease, start: start, configuration: configuration)
-        checkpoints = Checkpoints(start: lease.checkpoint)
+        checkpoints = Checkpoints(start: lease.checkpoint, pending: lease.pendingCheckpoint)
     }
 
     var isComplete: Bool { state == .shutdownComplete }
     /// Ended properly: its lease is SHARD_END and is renewed until it can be cleaned up.
-    private(set) var hasEnded = false
+    var hasEnded = false
 
     var nextDeadline: Timestamp {
         if isComplete { return .never }
@@ -156,8 +162,9 @@ struct ShardMachine: Sendable {
             }
             end = .notingChildren(children)
             return [.write(.setChildren(children.map(\.shardID)))]
-        case .childrenNotCreated: return retryEnd(now)
+        case .childrenNotCreated(let message): return retryEnd(message, now)
         case .returned(let call, let failure): return returned(call, failure, now)
+        case .abandoned(let call, let message): return abandoned(call, message, now)
         case .notHandedOver(let batch):
             guard call == .processRecords(batch: batch), let processing else { return [] }
             call = nil
@@ -225,6 +232,7 @@ struct ShardMachine: Sendable {
     }
 
     private mutating func initialize(_ fence: Timestamp) -> [Effect] {
+        if isStopped { return [] }
         if lease.isEnded {
             // Nothing to process and nothing to say: the lease waits for its cleanup (kcl.md §4.3).
             state = .shutdownComplete
@@ -232,7 +240,7 @@ struct ShardMachine: Sendable {
             return []
         }
         state = .initializing
-        let initialize = Call.initialize(lease.checkpoint, lease.pendingCheckpoint)
+        let initialize = Call.initialize(checkpoints.committed, checkpoints.pending)
         call = initialize
         return [.call(initialize, fence: fence)]
     }
@@ -272,7 +280,7 @@ struct ShardMachine: Sendable {
             attempts = 0
             isInitialized = true
             if !isLost { state = .processing }
-            return [.emit(WorkerEvent(.initialized, at: .zero, shardID: shardID, checkpoint: lease.checkpoint))]
+            return [.emit(WorkerEvent(.initialized, at: .zero, shardID: shardID, checkpoint: checkpoints.committed))]
         case .processRecords: return batchReturned(failure, now)
         case .leaseLost:
             state = .shutdownComplete
@@ -294,7 +302,7 @@ struct ShardMachine: Sendable {
         }
     }
 
-    private var backOff: Duration { configuration.taskBackoffTime * (1 << min(max(attempts - 1, 0), 6)) }
+    var backOff: Duration { configuration.taskBackoffTime * (1 << min(max(attempts - 1, 0), 6)) }
 
     private mutating func batchReturned(_ failure: String?, _ now: Timestamp) -> [Effect] {
         guard let batch = processing else { return [] }
@@ -337,12 +345,13 @@ struct ShardMachine: Sendable {
         return min(behind, Int64.max / 2) + (now - batch.fetchedAt).wholeMilliseconds
     }
 
-    private func processorFailed(_ callback: String, _ message: String) -> Effect {
+    func processorFailed(_ callback: String, _ message: String) -> Effect {
         let consequence =
             isStopped ? "; the shard is stopped, its lease is kept" : attempts > 1 ? " (attempt \(attempts))" : ""
-        return .emit(
-            WorkerEvent(
-                .processorFailed, at: .zero, shardID: shardID, message: "\(callback): \(message)\(consequence)"))
+        var event = WorkerEvent(
+            .processorFailed, at: .zero, shardID: shardID, message: "\(callback): \(message)\(consequence)")
+        event.isStopped = isStopped
+        return .emit(event)
     }
 
     // MARK: Losing the lease, shutting down
@@ -396,74 +405,6 @@ struct ShardMachine: Sendable {
         }
     }
 
-    // MARK: The end of the shard (kcl.md §4.4)
-
-    private mutating func advanceEnd(_ fence: Timestamp) -> [Effect] {
-        switch end {
-        case .none:
-            switch retrieval.end {
-            case nil: return []
-            case .deleted: end = .callable([])
-            case .children(let children): end = children.isEmpty ? .findingChildren : .creating(children)
-            }
-            return advanceEnd(fence)
-        case .creating(let children) where !isAwaitingEnd:
-            isAwaitingEnd = true
-            return [.createChildren(children)]
-        case .findingChildren where !isAwaitingEnd:
-            isAwaitingEnd = true
-            return [.findChildren]
-        case .callable:
-            if checkpoints.committed.position == .shardEnd { return ended() }
-            checkpoints.isAtShardEnd = true
-            call = .shardEnded
-            return [.call(.shardEnded, fence: fence)]
-        case .creating, .findingChildren, .notingChildren: return []
-        }
-    }
-
-    /// SHARD_END is stored: that is the last word, whatever was asked or lost meanwhile.
-    private mutating func ended() -> [Effect] {
-        state = .shutdownComplete
-        hasEnded = true
-        let ended = WorkerEvent(
-            .shardEnded, at: .zero, shardID: shardID, checkpoint: .shardEnd,
-            childShardIDs: endingChildren.map(\.shardID))
-        return [.emit(ended)] + (shutdownDeadline != nil && !isLost ? [.giveUp] : [])
-    }
-
-    private mutating func childrenFound(
-        closed: Bool, _ children: [ChildShard], _ now: Timestamp
-    ) -> [Effect] {
-        isAwaitingEnd = false
-        guard end == .findingChildren else { return [] }
-        guard closed, !children.isEmpty else {
-            // A null iterator of a shard that is listed as open, or whose children are not listed yet: the answer was
-            // wrong or early. Reading goes on after the last record.
-            end = .none
-            retrieval.endWasWrong(now)
-            return []
-        }
-        attempts = 0
-        end = .creating(children)
-        return []
-    }
-
-    private mutating func retryEnd(_ now: Timestamp) -> [Effect] {
-        isAwaitingEnd = false
-        attempts += 1
-        notBefore = now + backOff
-        return []
-    }
-
-    /// The children whose leases this shard creates before it ends.
-    var endingChildren: [ChildShard] {
-        switch end {
-        case .creating(let children), .notingChildren(let children), .callable(let children): children
-        case .none, .findingChildren: []
-        }
-    }
-
     // MARK: Checkpoints
 
     private mutating func advanceCheckpoints() -> [Effect] {
@@ -477,6 +418,7 @@ struct ShardMachine: Sendable {
             end = .callable(children)
             return []
         }
+        if case .checkpoint = write, error == nil { restarts = 0 }
         return checkpoints.written(write, error, shardID: shardID)
     }
 }

@@ -45,6 +45,9 @@ public struct WorkerConfiguration: Sendable {
     public var parentShardPollInterval: Duration = .milliseconds(10_000)
     public var taskBackoffTime: Duration = .milliseconds(500)
     public var onProcessorFailure: ProcessorFailurePolicy = .skip
+    /// So many times in a row a processor may ask to be replaced (`RestartFromCheckpoint`) without a checkpoint in
+    /// between; then the shard is stopped, and its lease kept.
+    public var restartsMax = 5
 
     public var cleanupLeasesUponShardCompletion = true
     public var completedLeaseCleanupInterval: Duration = .seconds(300)
@@ -93,6 +96,7 @@ public struct WorkerConfiguration: Sendable {
         require(idleTimeBetweenReads >= .milliseconds(200), "idleTimeBetweenReadsInMillis must be at least 200")
         require(maxLeasesForWorker > 0, "maxLeasesForWorker must be positive")
         require(maxLeasesToStealAtOneTime > 0, "maxLeasesToStealAtOneTime must be positive")
+        require(restartsMax >= 0, "restartsMax must not be negative")
         require(prefetchBatchesMax > 0, "maxPendingProcessRecordsInput must be positive")
         return mistakes
     }

@@ -224,7 +224,8 @@ struct WorkerMachine: Machine, Sendable {
             case .giveUp: effects += giveUp(&tenure, now)
             case .emit(let event): effects.append(.emit(event))
             case .discard(let batches) where batches.isEmpty: break
-            case .checkParents, .call, .getIterator, .fetch, .discard, .findChildren, .createChildren, .answer:
+            case .checkParents, .call, .getIterator, .fetch, .discard, .dropProcessor, .findChildren, .createChildren,
+                .answer:
                 effects.append(.shard(tenure: tenure.token, leaseKey: key, effect))
             }
         }

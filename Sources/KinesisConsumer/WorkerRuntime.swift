@@ -70,6 +70,8 @@ final class WorkerRuntime: Sendable {
         case .forget(let tenure): forget(tenure)
         case .shard(_, _, .discard(let ids)):
             payload.withLock { payload in for id in ids { payload.batches[id] = nil } }
+        case .shard(let tenure, _, .dropProcessor):
+            payload.withLock { $0.processors[tenure] = nil }
         case .shard(_, _, .answer(let id, let answer)):
             payload.withLock { $0.waiting.removeValue(forKey: id) }?.resume(returning: answer)
         case .wake, .scan, .listShards, .checkMode, .take, .write, .read, .create, .delete, .setHashKeyRange, .shard:
@@ -173,7 +175,7 @@ final class WorkerRuntime: Sendable {
         case .createChildren(let children):
             return .shard(tenure: tenure, await createChildren(children, parent: leaseKey))
         // Performed on the spot, or kept by the worker's machine to itself.
-        case .answer, .emit, .discard, .write, .giveUp: return nil
+        case .answer, .emit, .discard, .dropProcessor, .write, .giveUp: return nil
         }
     }
 
@@ -299,6 +301,8 @@ final class WorkerRuntime: Sendable {
             case .shutdownRequested: try await processor.shutdownRequested(checkpointer)
             }
             return .returned(call, failure: nil)
+        } catch let restart as RestartFromCheckpoint {
+            return .abandoned(call, restart.message)
         } catch {
             return .returned(call, failure: "\(error)")
         }

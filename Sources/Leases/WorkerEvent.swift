@@ -36,6 +36,8 @@ public struct WorkerEvent: Hashable, Sendable {
     public var childShardIDs: [String]
     /// Events seen in the table happened between two reads.
     public var observedBetween: ClosedRange<UnixTime>?
+    /// `processorFailed`: nothing more of the shard is processed until somebody looks; its lease is kept.
+    public var isStopped = false
     /// One line for people: why, or what to do.
     public var message: String?
 
@@ -95,7 +97,7 @@ public struct WorkerEvent: Hashable, Sendable {
                 "observedBetween": observedBetween.map {
                     [.string(CivilTime($0.lowerBound).iso8601), .string(CivilTime($0.upperBound).iso8601)]
                 },
-                "message": string(message),
+                "stopped": isStopped ? true : nil, "message": string(message),
             ]))
     }
 }

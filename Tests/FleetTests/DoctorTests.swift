@@ -153,6 +153,20 @@ struct DoctorTests {
         #expect(watch.problem(.handoffStuck)?.shardIDs == [id(0)])
     }
 
+    @Test func `a shard that our engine stopped is critical until somebody runs it again`() {
+        var watch = Watch()
+        watch.scan([lease(0, of: 1)])
+        var stopped = WorkerEvent(.processorFailed, at: Watch.noon, shardID: id(0), message: "the child ended")
+        watch.send(.happened(stopped))
+        #expect(watch.problem(.stuck) == nil)
+        stopped.isStopped = true
+        watch.send(.happened(stopped))
+        #expect(watch.problem(.stuck)?.severity == .critical)
+        #expect(watch.problem(.stuck)?.shardIDs == [id(0)])
+        watch.send(.happened(WorkerEvent(.leaseLost, at: Watch.noon, shardID: id(0))))
+        #expect(watch.problem(.stuck) == nil)
+    }
+
     @Test func `throttling of a shard is said while it lasts`() {
         var watch = Watch()
         watch.scan([lease(0, of: 1)])

@@ -35,6 +35,14 @@ private struct CallOrder {
         outstanding = nil
         if case .initialize = call, passed { isInitialized = true }
     }
+
+    /// A new processor, which knows nothing of the one before.
+    mutating func abandoned(_ call: ShardMachine.Call) {
+        guard outstanding == call else { return }
+        outstanding = nil
+        isInitialized = false
+        last = nil
+    }
 }
 
 @Suite struct NeverTrapTests {
@@ -64,6 +72,7 @@ private struct CallOrder {
                     event = noise.shardEvent(at(now))
                 }
                 if case .returned(let call, let failure) = event { order.returned(call, passed: failure == nil) }
+                if case .abandoned(let call, _) = event { order.abandoned(call) }
                 if case .notHandedOver(let batch) = event {
                     order.returned(.processRecords(batch: batch), passed: true)
                 }
@@ -221,6 +230,7 @@ extension Noise {
     fileprivate mutating func answer(to effect: ShardMachine.Effect) -> ShardMachine.Event {
         switch effect {
         case .call(.processRecords(let batch), _) where chance(0.1): return .notHandedOver(batch: batch)
+        case .call(let call, _) where call != .leaseLost && chance(0.05): return .abandoned(call, "gone")
         case .call(let call, _): return .returned(call, failure: chance(0.2) ? "boom" : nil)
         case .checkParents: return chance(0.2) ? .parentCheckFailed : .parentsChecked(unfinished: pick([[], ["s1"]]))
         case .getIterator: return .iteratorGot("i", latestAt: nil)
@@ -228,7 +238,7 @@ extension Noise {
         case .findChildren: return .childrenFound(closed: chance(0.7), children())
         case .createChildren: return chance(0.8) ? .childrenCreated : .childrenNotCreated("no")
         case .write(let write): return .written(write, chance(0.8) ? nil : .dependency("no"))
-        case .discard, .answer, .giveUp, .emit: return .begun
+        case .discard, .dropProcessor, .answer, .giveUp, .emit: return .begun
         }
     }
 }

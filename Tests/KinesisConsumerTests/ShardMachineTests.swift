@@ -10,7 +10,11 @@ private func call(_ call: ShardMachine.Call) -> ShardMachine.Effect { .call(call
 private let callLeaseLost = ShardMachine.Effect.call(.leaseLost, fence: .never)
 private func batchCall(_ id: Int) -> ShardMachine.Call { .processRecords(batch: id) }
 
-private func failed(_ message: String) -> ShardMachine.Effect { .emit(event(.processorFailed, message: message)) }
+private func failed(_ message: String, stopped: Bool = false) -> ShardMachine.Effect {
+    var failed = event(.processorFailed, message: message)
+    failed.isStopped = stopped
+    return .emit(failed)
+}
 private func policy(_ policy: ProcessorFailurePolicy) -> WorkerConfiguration {
     .sample.with { $0.onProcessorFailure = policy }
 }
@@ -200,7 +204,8 @@ private func policy(_ policy: ProcessorFailurePolicy) -> WorkerConfiguration {
         _ = rig.send(.fetched(fetchedBatch(3, through: 7)), at: 3000)
         #expect(
             rig.send(.returned(batchCall(2), failure: "boom"), at: 3100) == [
-                .discard([2, 3]), failed("processRecords: boom; the shard is stopped, its lease is kept"),
+                .discard([2, 3]),
+                failed("processRecords: boom; the shard is stopped, its lease is kept", stopped: true),
             ])
         #expect(rig.advance(at: 60_000) == [])
         #expect(rig.send(.checkpointRequested(1, .commit(nil)), at: 60_000) == [.write(.checkpoint(seq(5)))])
