@@ -90,6 +90,11 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
             do { try await connection.kinesis.createStream(String(name), shards: shards) } catch {
                 throw Failure("--stream \(text): \(error)", status: .usage)
             }
+            // Whoever reads that it listens may write; a fault plan may hide the status, so not for ever.
+            for _ in 0..<200
+            where (try? await connection.kinesis.describeStreamSummary(String(name)).status) != "ACTIVE" {
+                try await time.sleep(for: .milliseconds(10))
+            }
         }
     }
 }
