@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+"""Measures a release build against the design's budgets, on this machine, against its own emulator on loopback.
+
+    swift build -c release --static-swift-stdlib --product shardtop
+    SHARDTOP=.build/release/shardtop .venv-tests/bin/python Tests/Benchmarks/budgets.py [NAME…]
+
+Each figure is the median of several runs, with the smallest and the largest; CPU is user and system time of the process.
+"""
+
+import fcntl
+import os
+import pathlib
+import pty
+import select
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "EndToEnd"))
+
+import harness  # noqa: E402
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu(pid):
+    """CPU seconds of a process so far."""
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory(pid, name="VmHWM"):
+    """Megabytes: the largest resident size, or another line of its status."""
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+def say(what, values, unit, budget):
+    values = sorted(values)
+    print(f"{what:58} {statistics.median(values):9.2f} {unit:8} ({values[0]:.2f}–{values[-1]:.2f})   budget {budget}",
+          flush=True)
+
+
+class Drawn:
+    """A command on a line of its own, read to the end all the time."""
+
+    def __init__(self, bench, *arguments, width=120, height=40, **env):
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [str(harness.BINARY), *map(str, arguments)], stdin=slave, stdout=slave, stderr=subprocess.DEVNULL,
+            env=harness.environment(bench.directory, **env), cwd=bench.directory, start_new_session=True)
+        os.close(slave)
+        self.bytes = 0
+        self.text = b""
+
+    def read(self, seconds, until=None):
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self.master], [], [], left)[0]:
+                try:
+                    data = os.read(self.master, 65536)
+                except OSError:  # it ended
+                    return None
+                self.bytes += len(data)
+                self.text = (self.text + data)[-200_000:]
+                if until and until in self.text:
+                    return time.monotonic() - self.began
+        return None
+
+    def close(self):
+        self.process.terminate()
+        self.read(0.5)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+
+
+def first_frame(bench):
+    times = []
+    for _ in range(9):
+        drawn = Drawn(bench, "demo", "--seed", 7)
+        times.append(1000 * drawn.read(10, b"shards"))
+        drawn.close()
+    say("first frame of the demo", times, "ms", "100 ms")
+
+
+def idle(bench):
+    """A fleet in which nothing happens: rows that nobody renews."""
+    emulator = bench.emulator("orders:4")
+    fill(emulator, "quiet", 4)
+    drawn = Drawn(bench, "watch", "quiet", "--stream", "orders", AWS_ENDPOINT_URL=emulator.endpoint)
+    drawn.read(40)
+    shares, sizes = [], []
+    for _ in range(3):
+        before, size, start = cpu(drawn.process.pid), drawn.bytes, time.monotonic()
+        drawn.read(10)
+        shares.append(100 * (cpu(drawn.process.pid) - before) / (time.monotonic() - start))
+        sizes.append((drawn.bytes - size) / 10)
+    drawn.close()
+    say("watch, nothing changes: CPU", shares, "% core", "1 %")
+    say("watch, nothing changes: written (clock and ages)", sizes, "B/s", "0 but for the clock")
+
+
+def demo(bench):
+    drawn = Drawn(bench, "demo", "--seed", 7)
+    drawn.read(10)
+    shares = []
+    for _ in range(3):
+        before, start = cpu(drawn.process.pid), time.monotonic()
+        drawn.read(10)
+        shares.append(100 * (cpu(drawn.process.pid) - before) / (time.monotonic() - start))
+    say("demo, 3 workers, 4 shards, 200 records/s: CPU of all", shares, "% core", "–")
+    say("demo: memory", [memory(drawn.process.pid)], "MB", "–")
+    drawn.close()
+
+
+def fill(emulator, table, count):
+    emulator.dynamodb.create_table(
+        TableName=table, AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
+    harness.wait_until(
+        lambda: emulator.dynamodb.describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE", 20)
+    space = 1 << 128
+    for start in range(0, count, 25):
+        emulator.dynamodb.batch_write_item(RequestItems={table: [
+            {"PutRequest": {"Item": {
+                "leaseKey": {"S": f"shardId-{i:012d}"}, "leaseOwner": {"S": f"worker-{i % 50}"},
+                "leaseCounter": {"N": "7"}, "checkpoint": {"S": "TRIM_HORIZON"},
+                "checkpointSubSequenceNumber": {"N": "0"}, "ownerSwitchesSinceCheckpoint": {"N": "0"},
+                "startingHashKey": {"S": str(space * i // count)},
+                "endingHashKey": {"S": str(space * (i + 1) // count - 1)}}}}
+            for i in range(start, min(count, start + 25))]})
+
+
+def large(bench):
+    """10 000 leases, a tenth of which moves between two looks."""
+    emulator = bench.emulator(limits=False)
+    fill(emulator, "large", 10_000)
+    drawn = Drawn(bench, "watch", "large", "--refresh", "5s", AWS_ENDPOINT_URL=emulator.endpoint)
+    drawn.read(20)
+    costs = []
+    for step in range(4):
+        for i in range(0, 10_000, 10):
+            emulator.dynamodb.update_item(
+                TableName="large", Key={"leaseKey": {"S": f"shardId-{i:012d}"}},
+                UpdateExpression="SET leaseCounter = :c", ExpressionAttributeValues={":c": {"N": str(100 + step)}})
+        before = cpu(drawn.process.pid)
+        drawn.read(10.5)
+        costs.append(1000 * (cpu(drawn.process.pid) - before) / 2.1)
+    say("10 000 leases: CPU of a refresh and all frames after it", costs, "ms", "50 ms")
+    say("10 000 leases: memory", [memory(drawn.process.pid)], "MB", "150 MB")
+    drawn.close()
+
+
+def failover(bench):
+    for seconds in (3, 10):
+        dead, handed, ends = [], [], []
+        for _ in range(3 if seconds == 3 else 2):
+            emulator = bench.emulator("orders:4")
+            name = f"shardtop-failover-{len(bench.running)}"
+            options = dict(processor="count", failoverTimeMillis=seconds * 1000)
+            one = bench.consume(emulator.endpoint, "orders", name, **options)
+            one.wait_for("initialized", 4)
+            two = bench.consume(emulator.endpoint, "orders", name, **options)
+            two.wait_for("initialized", 2, 120)
+            start = time.monotonic()
+            one.process.send(signal.SIGKILL)
+            two.wait_for("initialized", 4, 120)
+            dead.append(time.monotonic() - start)
+            three = bench.consume(emulator.endpoint, "orders", name, **options)
+            three.wait_for("initialized", 2, 120)
+            start = time.monotonic()
+            two.process.send(signal.SIGTERM)
+            two.process.ended()
+            ends.append(time.monotonic() - start)
+            three.wait_for("initialized", 4, 120)
+            handed.append(time.monotonic() - start)
+            three.stop()
+        say(f"failover {seconds} s: killed, to all leases running elsewhere", dead, "s", f"{1.2 * seconds + 2:.1f} s")
+        say(f"failover {seconds} s: SIGTERM to exit", ends, "s", "2 s")
+        say(f"failover {seconds} s: SIGTERM to all leases running elsewhere", handed, "s", "2 s")
+
+
+def engine(bench):
+    """CPU of the engine against libcurl's command line for the same answers, by turns."""
+    emulator = bench.emulator("big:1", limits=False)
+    body = b"x" * 1000
+    for _ in range(400):
+        emulator.kinesis.put_records(
+            StreamName="big", Records=[{"Data": body, "PartitionKey": "k"} for _ in range(500)])
+    iterator = emulator.kinesis.get_shard_iterator(
+        StreamName="big", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    iterators, total = [], 0
+    while True:
+        answer = emulator.kinesis.get_records(ShardIterator=iterator, Limit=10_000)
+        if not answer["Records"]:
+            break
+        iterators.append(iterator)
+        total += len(answer["Records"])
+        iterator = answer["NextShardIterator"]
+    config = bench.directory / "curl.config"
+    config.write_text("next\n".join(
+        f'url = "{emulator.endpoint}"\nsilent\noutput = "/dev/null"\n'
+        'header = "X-Amz-Target: Kinesis_20131202.GetRecords"\nheader = "Content-Type: application/x-amz-json-1.1"\n'
+        'header = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, '
+        'SignedHeaders=host, Signature=0"\n'
+        f'data = "{{\\"ShardIterator\\":\\"{i}\\",\\"Limit\\":10000}}"\n' for i in iterators))
+    ours, theirs, ratios, peaks = [], [], [], []
+    for turn in range(5):
+        before = os.times()
+        subprocess.run(["curl", "-K", str(config)], check=True, capture_output=True)
+        after = os.times()
+        curl = after.children_user + after.children_system - before.children_user - before.children_system
+        worker = bench.consume(
+            emulator.endpoint, "big", f"shardtop-engine-{turn}", processor="count", idleTimeBetweenReadsInMillis=200)
+        pid = worker.process.process.pid
+        harness.wait_until(
+            lambda: sum(e["records"] for e in worker.seen("recordsProcessed")) >= total, 120, "all records", 0.02)
+        spent = cpu(pid)
+        peaks.append(memory(pid))
+        worker.stop()
+        ours.append(spent)
+        theirs.append(curl)
+        ratios.append(spent / curl)
+    say(f"engine: CPU for {total} records of 1 kB, start included", ours, "s", "–")
+    say("curl command line: CPU for the same answers", theirs, "s", "–")
+    say("ratio", ratios, "×", "2 ×")
+    say("engine: memory", peaks, "MB", "bounded")
+
+
+ALL = [first_frame, idle, demo, failover, engine, large]
+
+
+def main():
+    wanted = sys.argv[1:] or [f.__name__ for f in ALL]
+    for measure in ALL:
+        if measure.__name__ not in wanted:
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            bench = harness.Bench(pathlib.Path(directory))
+            try:
+                measure(bench)
+            finally:
+                bench.close()
+
+
+if __name__ == "__main__":
+    main()
