@@ -93,7 +93,9 @@ extension Worker {
 
     /// The fleet's mode, from the legacy coordinator table where it exists, else from the lease table.
     func checkMode() async throws(AWSError) -> FleetMode {
-        let coordinator = FleetMode.coordinatorTable(application: configuration.applicationName)
+        let coordinator =
+            configuration.coordinatorStateTable
+            ?? FleetMode.coordinatorTable(application: configuration.applicationName)
         do {
             let item = try await dynamoDB.getItem(coordinator, key: ["key": .s(FleetMode.migrationKey)])
             if item != nil { return FleetMode(migrationItem: item) }

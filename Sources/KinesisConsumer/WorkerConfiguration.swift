@@ -25,6 +25,8 @@ public struct WorkerConfiguration: Sendable {
     public var workerID: String
     /// The lease table; the application's name unless given.
     public var tableName: String
+    /// Where a fleet of KCL 3.0 to 3.4 keeps its mode; `applicationName-CoordinatorState` unless given. Only read.
+    public var coordinatorStateTable: String?
     public var initialPosition: InitialPosition = .latest
 
     /// A lease whose counter stood still for so long is expired; a holder that could not renew for so long stops.
