@@ -67,13 +67,17 @@ extension Worker {
             readUnits: min(max(0, units / 2), 1e6))
     }
 
-    /// The lease table, created on demand where there is none.
+    /// The lease table, created where there is none.
     private func ensureTable() async throws -> TableDescription {
         let name = configuration.tableName
         var table: TableDescription
         do { table = try await dynamoDB.describeTable(name) } catch {
             guard error.meaning == .notFound else { throw error }
-            do { try await dynamoDB.createTable(name, hashKey: LeaseTable.hashKey) } catch {
+            do {
+                try await dynamoDB.createTable(
+                    name, hashKey: LeaseTable.hashKey, capacity: configuration.leaseTableCapacity,
+                    isDeletionProtected: configuration.isLeaseTableDeletionProtected)
+            } catch {
                 // Another worker was faster.
                 guard error.type == "ResourceInUseException" else { throw error }
             }

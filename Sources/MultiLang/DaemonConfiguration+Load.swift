@@ -125,6 +125,7 @@ extension DaemonConfigurationLoading {
         chooseTheProcessor()
         chooseTheRetrieval()
         slowDown()
+        chooseTheBilling()
         let worker = configuration.worker
         configuration.worker.releaseLeasesOnShutdown =
             given["releaseLeasesOnShutdown"] == nil ? given["workerId"] == nil : worker.releaseLeasesOnShutdown
@@ -231,6 +232,20 @@ extension DaemonConfigurationLoading {
                 origin == .standard ? .note : .warning, origin,
                 "retrievalMode = DEFAULT polls here; KCL 2.x and 3.x for Java would use enhanced fan-out, "
                     + "unless a property of polling is set")
+        }
+    }
+
+    private mutating func chooseTheBilling() {
+        if configuration.billingMode == .provisioned {
+            configuration.worker.leaseTableCapacity = configuration.leaseTableCapacity
+            return
+        }
+        for name in ["initialLeaseTableReadCapacity", "initialLeaseTableWriteCapacity"] {
+            guard let origin = given[name]?.origin else { continue }
+            say(
+                .warning, origin,
+                "\(name) has no effect here: a lease table that is missing is created on demand, unless billingMode = "
+                    + "PROVISIONED")
         }
     }
 

@@ -23,6 +23,8 @@ package struct DaemonConfiguration: Sendable {
     package internal(set) var messages: [PropertiesMessage] = []
 
     /// What only the loading needs.
+    var billingMode = BillingMode.onDemand
+    var leaseTableCapacity = TableCapacity(reads: 10, writes: 10)
     var retrievalMode = RetrievalMode.default
     var startTime: UnixTime?
 
@@ -98,6 +100,11 @@ extension DaemonConfiguration {
         case none = "NONE"
         case summary = "SUMMARY"
         case detailed = "DETAILED"
+    }
+
+    enum BillingMode: String, Hashable, Sendable, CaseIterable {
+        case onDemand = "PAY_PER_REQUEST"
+        case provisioned = "PROVISIONED"
     }
 
     enum RetrievalMode: String, Hashable, Sendable, CaseIterable {

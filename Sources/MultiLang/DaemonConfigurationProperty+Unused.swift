@@ -21,15 +21,6 @@ extension DaemonConfigurationProperty {
 
     private static let tables: [Self] = [
         .unused(
-            "billingMode", .oneOf, unless: { (mode: BillingMode) in mode == .onDemand },
-            "a lease table that is missing is created on demand (PAY_PER_REQUEST); create it beforehand to have it "
-                + "otherwise"),
-        .unused("initialLeaseTableReadCapacity", .int(whole), onDemand),
-        .unused("initialLeaseTableWriteCapacity", .int(whole), onDemand),
-        .unused(
-            "leaseTableDeletionProtectionEnabled", .boolean, unless: { !$0 },
-            "this program does not switch on deletion protection; do it once with `aws dynamodb update-table`"),
-        .unused(
             "leaseTablePitrEnabled", .boolean, unless: { !$0 },
             "this program does not switch on point-in-time recovery; do it once with "
                 + "`aws dynamodb update-continuous-backups`"),
@@ -40,8 +31,6 @@ extension DaemonConfigurationProperty {
         .unused("tableMigrationCompleteBakeTimeSeconds", .int(whole), threeX),
     ]
 
-    private static let onDemand =
-        "a lease table that is missing is created on demand (PAY_PER_REQUEST), without a set capacity"
     private static let threeX =
         "a worker in 2.x mode does not use it; this program takes leases as KCL 2.x does, and does not join a fleet "
         + "in 3.x mode"
@@ -127,7 +116,7 @@ extension DaemonConfigurationProperty {
     private static func tableSettings(_ table: String) -> [Self] {
         let why = "this program never creates that table"
         return [
-            .unused("\(table)BillingMode", .oneOf, unless: { (_: BillingMode) in false }, why),
+            .unused("\(table)BillingMode", .oneOf, unless: { (_: DaemonConfiguration.BillingMode) in false }, why),
             .unused("\(table)ReadCapacity", .int(whole), why),
             .unused("\(table)WriteCapacity", .int(whole), why),
             .unused("\(table)PointInTimeRecoveryEnabled", .boolean, unless: { !$0 }, why),
@@ -145,11 +134,6 @@ extension DaemonConfigurationProperty {
 }
 
 extension DaemonConfigurationProperty {
-    private enum BillingMode: String, CaseIterable {
-        case onDemand = "PAY_PER_REQUEST"
-        case provisioned = "PROVISIONED"
-    }
-
     private enum ShardSyncStrategy: String, CaseIterable {
         case shardEnd = "SHARD_END"
         case periodic = "PERIODIC"

@@ -94,6 +94,19 @@ extension DaemonConfigurationProperty {
         .value(
             "releaseLeasesOnShutdown", .boolean, \.worker.releaseLeasesOnShutdown,
             "whether a worker that stops gives its leases free; not where workerId is given, unless this says so"),
+        .value(
+            "billingMode", .oneOf, \.billingMode,
+            "how a lease table that is missing is created: PAY_PER_REQUEST (the default of KCL 2.x and 3.x) or "
+                + "PROVISIONED (that of 1.x)"),
+        .value(
+            "initialLeaseTableReadCapacity", .int(1...1_000_000), \.leaseTableCapacity.reads, zeroIsUnsetInJava: true,
+            "the read units of a table that is created PROVISIONED"),
+        .value(
+            "initialLeaseTableWriteCapacity", .int(1...1_000_000), \.leaseTableCapacity.writes,
+            zeroIsUnsetInJava: true, "the write units of a table that is created PROVISIONED"),
+        .value(
+            "leaseTableDeletionProtectionEnabled", .boolean, \.worker.isLeaseTableDeletionProtected,
+            "whether a lease table that is missing is created with deletion protection"),
         .optional(
             "coordinatorStateTableName", .tableName, \.worker.coordinatorStateTable,
             "where a fleet of KCL 3.x keeps its mode, which is read and never written; "

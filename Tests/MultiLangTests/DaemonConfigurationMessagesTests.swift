@@ -13,8 +13,8 @@ struct DaemonConfigurationMessagesTests {
     @Test(arguments: [
         ("maxActiveThreads = 4", "thread pool"), ("maxLeaseRenewalThreads = 30", "without threads"),
         ("shardSyncIntervalMillis = 1000", "no periodic shard sync"),
-        ("initialLeaseTableReadCapacity = 20", "on demand"), ("billingMode = PROVISIONED", "on demand"),
-        ("leaseTableDeletionProtectionEnabled = true", "update-table"),
+        ("initialLeaseTableReadCapacity = 20", "on demand"),
+        ("leaseTablePitrEnabled = true", "update-continuous-backups"),
         ("clientVersionConfig = CLIENT_VERSION_CONFIG_3X", "as KCL 2.x does"),
         ("dampeningPercentage = 80", "2.x mode"), ("workerMetricsEMAAlpha = 0.25", "2.x mode"),
         ("staleWorkerMetricsEntryCleanupDuration = PT24H", "2.x mode"), ("maxThroughputPerHostKBps = 1e4", "2.x mode"),
@@ -208,6 +208,27 @@ struct DaemonConfigurationMessagesTests {
             .filter { DaemonConfigurationProperty.byName[$0] == nil }
         #expect(missing == [])
         #expect(DaemonConfigurationProperty.names.count == Set(DaemonConfigurationProperty.names).count)
+    }
+
+    @Test func `no value whatever traps, and what is wrong has a place`() {
+        let values = [
+            "0", "-1", "x", "9223372036854775807", "9223372036854775808", "1e400", "nan", "arn:::::", "|", ",", "^",
+            "=", "P", "T", "://", "http://", "http://[::1]:99999", "ProfileCredentialsProvider|", "\u{1F600}",
+            "StsAssumeRoleCredentialsProvider|arn:|x|endpoint=^|=", "true", "FALSE", "ALL,,", "a=,=b",
+            String(repeating: "z", count: 10_000),
+        ]
+        for name in DaemonConfigurationProperty.names {
+            for value in values {
+                do {
+                    _ = try configure(minimal("\(name) = \(value)"))
+                } catch let error as PropertiesError {
+                    #expect(!error.errors.isEmpty)
+                    #expect(error.errors.allSatisfy { $0.place.hasPrefix("app.properties") && $0.text.count < 500 })
+                } catch {
+                    Issue.record(error)
+                }
+            }
+        }
     }
 
     @Test(arguments: [

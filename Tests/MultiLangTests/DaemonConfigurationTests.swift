@@ -143,6 +143,12 @@ struct DaemonConfigurationTests {
         ("maxPendingProcessRecordsInput = 2", { $0.worker.prefetchBatchesMax == 2 }),
         ("maxCacheByteSize = 1000", { $0.worker.prefetchBytesMax == 1000 }),
         ("coordinatorStateTableName = coord", { $0.worker.coordinatorStateTable == "coord" }),
+        (
+            "billingMode = provisioned\ninitialLeaseTableReadCapacity = 20",
+            { $0.worker.leaseTableCapacity == TableCapacity(reads: 20, writes: 10) }
+        ),
+        ("initialLeaseTableReadCapacity = 20", { $0.worker.leaseTableCapacity == nil }),
+        ("leaseTableDeletionProtectionEnabled = true", { $0.worker.isLeaseTableDeletionProtected }),
         ("shutdownGraceMillis = 0", { $0.worker.shutdownGrace == .zero }),
         ("timeoutInSeconds = 30", { $0.child.answerTimeout == .seconds(30) }),
         ("onChildFailure = exit", { $0.child.onFailure == .exit }),
