@@ -63,6 +63,7 @@ let package = Package(
                 "Machine", "AWSWire", "Leases", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
+        room("MultiLang", ["Machine", "AWSWire", "Leases", "KinesisConsumer"]),
         room("Fleet", ["Machine", "AWSWire", "Leases", .product(name: "DequeModule", package: "swift-collections")]),
         room(
             "Emulator",
@@ -89,6 +90,7 @@ let package = Package(
         tests("AWSWireTests", ["AWSWire", "Machine", "CurlTransport"]),
         tests("LeasesTests", ["Leases", "AWSWire", "Machine"]),
         tests("KinesisConsumerTests", ["KinesisConsumer", "Leases", "AWSWire", "Machine"]),
+        tests("MultiLangTests", ["MultiLang", "KinesisConsumer", "Leases", "AWSWire", "Machine"]),
         tests("FleetTests", ["Fleet", "Leases", "AWSWire", "Machine"]),
         tests("EmulatorTests", ["Emulator", "AWSWire", "CurlTransport", "Machine"]),
         tests("DashboardTests", ["Dashboard", "Fleet", "Leases", "Machine"], exclude: ["Golden"]),

@@ -162,6 +162,17 @@ extension [String: String] {
     }
 }
 
+/// The units a second that a provisioned table is paid for.
+public struct TableCapacity: Hashable, Sendable {
+    public var reads: Int
+    public var writes: Int
+
+    public init(reads: Int, writes: Int) {
+        self.reads = reads
+        self.writes = writes
+    }
+}
+
 public struct TableDescription: Hashable, Sendable {
     public var name: String
     public var arn: String
@@ -217,15 +228,23 @@ public struct DynamoDBClient: Sendable {
         return description
     }
 
-    /// Creates an on-demand table with one string hash key.
-    public func createTable(_ name: String, hashKey: String) async throws(AWSError) {
+    /// Creates a table with one string hash key.
+    ///
+    /// - Parameter capacity: `nil` for an on-demand table.
+    public func createTable(
+        _ name: String, hashKey: String, capacity: TableCapacity? = nil, isDeletionProtected: Bool = false
+    ) async throws(AWSError) {
         _ = try await client.call(
             "CreateTable",
-            [
-                "TableName": .string(name), "BillingMode": "PAY_PER_REQUEST",
+            .members([
+                "TableName": .string(name), "BillingMode": capacity == nil ? "PAY_PER_REQUEST" : "PROVISIONED",
+                "ProvisionedThroughput": capacity.map {
+                    ["ReadCapacityUnits": .int(Int64($0.reads)), "WriteCapacityUnits": .int(Int64($0.writes))]
+                },
+                "DeletionProtectionEnabled": isDeletionProtected ? true : nil,
                 "KeySchema": [["AttributeName": .string(hashKey), "KeyType": "HASH"]],
                 "AttributeDefinitions": [["AttributeName": .string(hashKey), "AttributeType": "S"]],
-            ])
+            ]))
     }
 
     public func listTables() async throws(AWSError) -> [String] {

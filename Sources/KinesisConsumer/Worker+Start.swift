@@ -67,13 +67,17 @@ extension Worker {
             readUnits: min(max(0, units / 2), 1e6))
     }
 
-    /// The lease table, created on demand where there is none.
+    /// The lease table, created where there is none.
     private func ensureTable() async throws -> TableDescription {
         let name = configuration.tableName
         var table: TableDescription
         do { table = try await dynamoDB.describeTable(name) } catch {
             guard error.meaning == .notFound else { throw error }
-            do { try await dynamoDB.createTable(name, hashKey: LeaseTable.hashKey) } catch {
+            do {
+                try await dynamoDB.createTable(
+                    name, hashKey: LeaseTable.hashKey, capacity: configuration.leaseTableCapacity,
+                    isDeletionProtected: configuration.isLeaseTableDeletionProtected)
+            } catch {
                 // Another worker was faster.
                 guard error.type == "ResourceInUseException" else { throw error }
             }
@@ -93,7 +97,9 @@ extension Worker {
 
     /// The fleet's mode, from the legacy coordinator table where it exists, else from the lease table.
     func checkMode() async throws(AWSError) -> FleetMode {
-        let coordinator = FleetMode.coordinatorTable(application: configuration.applicationName)
+        let coordinator =
+            configuration.coordinatorStateTable
+            ?? FleetMode.coordinatorTable(application: configuration.applicationName)
         do {
             let item = try await dynamoDB.getItem(coordinator, key: ["key": .s(FleetMode.migrationKey)])
             if item != nil { return FleetMode(migrationItem: item) }

@@ -1,3 +1,4 @@
+public import AWSWire
 public import Machine
 
 /// Where a lease that nobody ever checkpointed starts reading.
@@ -25,6 +26,12 @@ public struct WorkerConfiguration: Sendable {
     public var workerID: String
     /// The lease table; the application's name unless given.
     public var tableName: String
+    /// Where a fleet of KCL 3.0 to 3.4 keeps its mode; `applicationName-CoordinatorState` unless given. Only read.
+    public var coordinatorStateTable: String?
+    /// What a lease table that is missing is created with; `nil`: on demand.
+    public var leaseTableCapacity: TableCapacity?
+    /// Whether a lease table that is missing is created with deletion protection.
+    public var isLeaseTableDeletionProtected = false
     public var initialPosition: InitialPosition = .latest
 
     /// A lease whose counter stood still for so long is expired; a holder that could not renew for so long stops.

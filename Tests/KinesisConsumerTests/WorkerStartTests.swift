@@ -160,6 +160,28 @@ private func refusal(_ fleet: ScriptedFleet) async -> String? {
         #expect(fleet.bodies(of: "Scan").map { $0["ConsistentRead"]?.bool } == [true])
     }
 
+    @Test func `a table that is missing is created as the configuration says`() async throws {
+        var configuration = WorkerConfiguration.sample
+        configuration.leaseTableCapacity = TableCapacity(reads: 20, writes: 5)
+        configuration.isLeaseTableDeletionProtected = true
+        let fleet = scripted([
+            "DescribeTable": [.error("ResourceNotFoundException"), table()], "CreateTable": [.ok([:])],
+        ])
+        _ = try #require(try await makeWorker(fleet, SleepersClock(), configuration).prepare())
+        let request = try #require(fleet.bodies(of: "CreateTable").first)
+        #expect(request["BillingMode"]?.string == "PROVISIONED")
+        #expect(request["ProvisionedThroughput"] == ["ReadCapacityUnits": 20, "WriteCapacityUnits": 5])
+        #expect(request["DeletionProtectionEnabled"]?.bool == true)
+    }
+
+    @Test func `the fleet's mode is read from the coordinator table that the configuration names`() async throws {
+        var configuration = WorkerConfiguration.sample
+        configuration.coordinatorStateTable = "coordination"
+        let fleet = scripted()
+        _ = try #require(try await makeWorker(fleet, SleepersClock(), configuration).prepare())
+        #expect(fleet.bodies(of: "GetItem").map { $0["TableName"]?.string } == ["coordination", "app"])
+    }
+
     @Test func `a table that is missing is created on demand, and waited for`() async throws {
         let clock = SleepersClock()
         let fleet = scripted([
