@@ -84,8 +84,10 @@ extension Worker {
             table = try await dynamoDB.describeTable(name)
         }
         // KCL waits for ten minutes at the most (kcl.md §1.3).
+        var pause = Duration.milliseconds(50)
         for _ in 0..<600 where table.status == "CREATING" {
-            try await time.sleep(for: .seconds(1))
+            try await time.sleep(for: pause)
+            pause = min(pause * 2, .seconds(1))
             table = try await dynamoDB.describeTable(name)
         }
         if let reason = LeaseTable.whyNotALeaseTable(table) {

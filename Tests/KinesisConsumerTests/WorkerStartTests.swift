@@ -195,7 +195,7 @@ private func refusal(_ fleet: ScriptedFleet) async -> String? {
                 "ListShards", "Scan", "ListShards", "PutItem", "PutItem", "Scan",
             ])
         #expect(fleet.bodies(of: "CreateTable").first?["BillingMode"]?.string == "PAY_PER_REQUEST")
-        #expect(clock.sleeps == [.seconds(1), .seconds(1)])
+        #expect(clock.sleeps == [.milliseconds(50), .milliseconds(100)])
         #expect(start.rows == both.map { .lease($0) })
     }
 

@@ -37,9 +37,9 @@ final class DemoFleet: Sendable {
         startedAt = time.now()
         var configuration = EmulatorConfiguration()
         configuration.enforcesScalingLimits = false
-        // Real enough to be seen in between, and short enough for the first frame.
-        configuration.streamStatusDelay = .milliseconds(30)
-        configuration.dynamoDB.tableDelay = .milliseconds(20)
+        // The first frame waits for both.
+        configuration.streamStatusDelay = .milliseconds(5)
+        configuration.dynamoDB.tableDelay = .milliseconds(2)
         emulator = Emulator(configuration: configuration, time: time, seed: options.seed)
         connection = Self.connection(emulator, time: time, keyID: "operator", seed: options.seed)
         producer = Producer(
@@ -70,10 +70,10 @@ final class DemoFleet: Sendable {
     /// Creates the stream and starts the workers.
     func start() async throws {
         try await connection.kinesis.createStream(Self.stream, shards: options.shards)
-        for _ in 0..<500 where try await status() != "ACTIVE" { try await time.sleep(for: .milliseconds(10)) }
+        for _ in 0..<2000 where try await status() != "ACTIVE" { try await time.sleep(for: .milliseconds(2)) }
         for _ in 0..<options.workers { addWorker().start() }
         // Whoever watches finds the table there.
-        for _ in 0..<200 where await !hasTable() && options.workers > 0 { try await time.sleep(for: .milliseconds(10)) }
+        for _ in 0..<1000 where await !hasTable() && options.workers > 0 { try await time.sleep(for: .milliseconds(2)) }
     }
 
     func status() async throws -> String {
