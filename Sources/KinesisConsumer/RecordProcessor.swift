@@ -19,6 +19,16 @@ public protocol RecordProcessor: Sendable {
     func shutdownRequested(_ checkpointer: Checkpointer) async throws
 }
 
+/// What a processor throws when it is finished for good: make another one, initialize it from the last stored
+/// checkpoint and deliver again from there.
+public struct RestartFromCheckpoint: Error, Sendable, CustomStringConvertible {
+    public var message: String
+
+    public init(message: String) { self.message = message }
+
+    public var description: String { message }
+}
+
 /// Where a tenure starts.
 public struct InitializationInput: Sendable {
     public var shardID: String
