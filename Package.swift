@@ -97,7 +97,12 @@ let package = Package(
         tests("AWSWireTests", ["AWSWire", "Machine", "CurlTransport"]),
         tests("LeasesTests", ["Leases", "AWSWire", "Machine"]),
         tests("KinesisConsumerTests", ["KinesisConsumer", "Leases", "AWSWire", "Machine"]),
-        tests("MultiLangTests", ["MultiLang", "KinesisConsumer", "Leases", "AWSWire", "Machine"]),
+        tests(
+            "MultiLangTests",
+            [
+                "MultiLang", "KinesisConsumer", "Leases", "AWSWire", "Machine",
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ]),
         tests(
             "ChildProcessesTests",
             ["ChildProcesses", "MultiLang", "KinesisConsumer", "Leases", "AWSWire", "Machine"]),

@@ -119,7 +119,7 @@ final class ChildLoop: Sendable {
                 defer { queue.commands = [] }
                 return (queue.commands, queue.isClosing)
             }
-            commands.forEach { children.perform($0) }
+            for command in commands { children.perform(command) }
             if isClosing { break }
             publish(children)
             let count = shardtop_epoll_wait(epoll, &ready, Int32(ready.count), children.pollMilliseconds)
@@ -139,7 +139,7 @@ final class ChildLoop: Sendable {
             queue.alive = []
             return queue.commands
         }
-        late.forEach { children.refuse($0) }
+        for command in late { children.refuse(command) }
         children.close()
         closeDescriptor(epoll)
         closeDescriptor(wakeUp)

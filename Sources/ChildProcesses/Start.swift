@@ -71,6 +71,6 @@ func errorText(_ number: Int32) -> String { String(cString: strerror(number)) }
 /// Calls `body` with C strings and a final null.
 private func withArray<R>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> R) -> R {
     let copies = strings.map { strdup($0) }
-    defer { copies.forEach { free($0) } }
+    defer { for copy in copies { free(copy) } }
     return body(copies + [nil])
 }
