@@ -111,7 +111,7 @@ private func record(_ number: UInt128, bytes: Int) -> Record {
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "it was ended by signal 11"),
         (
             "import sys; sys.stdin.readline(); sys.stdout.write('{\"action\":' * 1000)",
-            "it closed its output during initialize"
+            "during initialize"
         ),
     ])
     func `a program that fails is gone before the processor says so`(source: String, reason: String) async throws {
