@@ -49,14 +49,12 @@ struct Children {
     init(epoll: Int32) { self.epoll = epoll }
 
     /// The ids of those that run.
-    var alive: Set<Int> { Set(children.values.lazy.filter { !$0.isCollected }.map(\.id)) }
-
-    private var needsPolling: Bool {
-        children.values.contains { !$0.isCollected && $0.process.number == nil }
-    }
+    private(set) var alive: Set<Int> = []
+    /// Those among them whose end nobody announces.
+    private var unannounced: Set<Int> = []
 
     /// How long the thread may sleep.
-    var pollMilliseconds: Int32 { needsPolling ? 50 : -1 }
+    var pollMilliseconds: Int32 { unannounced.isEmpty ? -1 : 50 }
 
     mutating func perform(_ command: ChildLoop.Command) {
         switch command {
@@ -128,8 +126,7 @@ struct Children {
 
     /// Asks after those whose end nobody announces.
     mutating func poll() {
-        guard needsPolling else { return }
-        for id in children.keys.sorted() where children[id]?.process.number == nil { collect(id, options: WNOHANG) }
+        for id in unannounced.sorted() { collect(id, options: WNOHANG) }
     }
 
     // MARK: Start
@@ -146,6 +143,8 @@ struct Children {
                 id: id, pid: pid, input: Descriptor(number: pipes.input), output: Descriptor(number: pipes.output),
                 error: Descriptor(number: pipes.error), process: Descriptor(number: process < 0 ? nil : process),
                 news: news)
+            alive.insert(id)
+            if process < 0 { unannounced.insert(id) }
             watch(id, \.process, .process)
             watch(id, \.error, .error)
             reply.finish(.success(pid))
@@ -264,14 +263,23 @@ struct Children {
         guard let child = children[id], !child.isCollected else { return }
         var state = siginfo_t()
         // First only looked at: the id must stay its own until its group is gone.
+        var isLost = false
         while waitid(P_PID, id_t(child.pid), &state, WEXITED | WNOWAIT | options) < 0 {
-            guard errno == EINTR else { break }
+            // Not EINTR: somebody else of this process collected it, and its id with it.
+            if errno != EINTR {
+                isLost = true
+                break
+            }
         }
-        guard state.si_signo == SIGCHLD else { return watch(id, \.process, .process) }
-        send(.kill, to: id)
+        guard isLost || state.si_signo == SIGCHLD else { return watch(id, \.process, .process) }
         var status: Int32 = 0
-        while waitpid(child.pid, &status, 0) < 0, errno == EINTR {}
+        if !isLost {
+            send(.kill, to: id)
+            while waitpid(child.pid, &status, 0) < 0, errno == EINTR {}
+        }
         children[id]?.isCollected = true
+        alive.remove(id)
+        unannounced.remove(id)
         close(id, \.process)
         // What it wrote to standard error before it ended fits the pipe.
         var left = 1 << 20

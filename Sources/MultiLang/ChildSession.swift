@@ -19,6 +19,8 @@ final class ChildSession: Sendable {
         var status: ChildStatus
         var bytesWritten = 0
         var exit: ChildExit?
+        /// A request was cancelled: the machine knows nothing of it.
+        var isCancelled = false
     }
 
     /// Far above every message; what is longer is dropped before it is whole.
@@ -44,7 +46,7 @@ final class ChildSession: Sendable {
 
     var pid: Int32? { state.withLock { $0.child?.pid } }
 
-    var isEnded: Bool { state.withLock { $0.machine.isEnded } }
+    var isEnded: Bool { state.withLock { $0.machine.isEnded || $0.isCancelled } }
 
     var status: ChildStatus {
         let (child, exit, status) = state.withLock { state in
@@ -87,6 +89,7 @@ final class ChildSession: Sendable {
                 immediately: { self.performImmediately($0, child) },
                 perform: { await self.perform($0, request, child, checkpoint) })
         } catch {
+            state.withLock { $0.isCancelled = true }
             child.abandon()
             throw error
         }
@@ -131,7 +134,9 @@ final class ChildSession: Sendable {
         if let onTrace = observer.onTrace {
             let line = ProtocolEncoder.trace(
                 request, withData: observer.traceHasData, bytesMax: Self.traceBytesMax)
-            onTrace(ChildTrace(shardID: shardID, pid: child.pid, direction: .toChild, line: line))
+            onTrace(
+                ChildTrace(
+                    shardID: shardID, pid: child.pid, direction: .toChild, line: harmless(Bytes(line))))
         }
         var encoder = ProtocolEncoder(request)
         var piece: [UInt8] = []

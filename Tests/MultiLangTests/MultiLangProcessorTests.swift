@@ -388,6 +388,8 @@ private func record(_ value: UInt128) -> Record {
             #expect(await group.next() == true)
         }
         #expect(children.children.first?.isAbandoned == true)
+        await processor.leaseLost()
+        await #expect(throws: RestartFromCheckpoint.self) { try await processor.processRecords(input) }
     }
 
     @Test func `an application counts the restarts of a shard and lists its children`() async throws {
