@@ -63,7 +63,14 @@ let package = Package(
                 "Machine", "AWSWire", "Leases", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
-        room("MultiLang", ["Machine", "AWSWire", "Leases", "KinesisConsumer"]),
+        room(
+            "MultiLang",
+            [
+                "Machine", "AWSWire", "Leases", "KinesisConsumer",
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ]),
+        .target(name: "CShardtopSpawn", cSettings: [.define("_GNU_SOURCE")]),
+        room("ChildProcesses", ["Machine", "AWSWire", "MultiLang", "CShardtopSpawn"]),
         room("Fleet", ["Machine", "AWSWire", "Leases", .product(name: "DequeModule", package: "swift-collections")]),
         room(
             "Emulator",
@@ -90,7 +97,15 @@ let package = Package(
         tests("AWSWireTests", ["AWSWire", "Machine", "CurlTransport"]),
         tests("LeasesTests", ["Leases", "AWSWire", "Machine"]),
         tests("KinesisConsumerTests", ["KinesisConsumer", "Leases", "AWSWire", "Machine"]),
-        tests("MultiLangTests", ["MultiLang", "KinesisConsumer", "Leases", "AWSWire", "Machine"]),
+        tests(
+            "MultiLangTests",
+            [
+                "MultiLang", "KinesisConsumer", "Leases", "AWSWire", "Machine",
+                .product(name: "OrderedCollections", package: "swift-collections"),
+            ]),
+        tests(
+            "ChildProcessesTests",
+            ["ChildProcesses", "MultiLang", "KinesisConsumer", "Leases", "AWSWire", "Machine"]),
         tests("FleetTests", ["Fleet", "Leases", "AWSWire", "Machine"]),
         tests("EmulatorTests", ["Emulator", "AWSWire", "CurlTransport", "Machine"]),
         tests("DashboardTests", ["Dashboard", "Fleet", "Leases", "Machine"], exclude: ["Golden"]),

@@ -86,6 +86,38 @@ public struct SequenceNumber: Comparable, Hashable, Sendable, LosslessStringConv
     }
 }
 
+extension SequenceNumber {
+    /// Appends the decimal digits to `out`, without an allocation: for encoders that write one for each record.
+    public func appendDigits(to out: inout [UInt8]) {
+        // 64 bits at a time, the most significant first, so that the processor's own division does.
+        var limbs: (UInt64, UInt64, UInt64, UInt64) = (
+            UInt64(truncatingIfNeeded: high >> 64), UInt64(truncatingIfNeeded: high),
+            UInt64(truncatingIfNeeded: low >> 64), UInt64(truncatingIfNeeded: low)
+        )
+        let billions: UInt64 = 10_000_000_000_000_000_000
+        // 256 bits are at most 78 digits: five groups of 19.
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 95) { digits in
+            var start = 95
+            repeat {
+                var remainder: UInt64 = 0
+                (limbs.0, remainder) = limbs.0.quotientAndRemainder(dividingBy: billions)
+                (limbs.1, remainder) = billions.dividingFullWidth((remainder, limbs.1))
+                (limbs.2, remainder) = billions.dividingFullWidth((remainder, limbs.2))
+                (limbs.3, remainder) = billions.dividingFullWidth((remainder, limbs.3))
+                let isLast = limbs == (0, 0, 0, 0)
+                let end = start
+                while isLast ? remainder != 0 || end == 95 && start == 95 : end - start < 19 {
+                    let (rest, digit) = remainder.quotientAndRemainder(dividingBy: 10)
+                    start -= 1
+                    digits[start] = 48 + UInt8(truncatingIfNeeded: digit)
+                    remainder = rest
+                }
+            } while limbs != (0, 0, 0, 0)
+            out.append(contentsOf: UnsafeBufferPointer(rebasing: UnsafeBufferPointer(digits)[start..<95]))
+        }
+    }
+}
+
 /// The times and the place that the service writes into a sequence number of its current layout (version 2).
 ///
 /// The layout is undocumented (reference: kinesalite `parseSequence`): 47 hex digits, of which `[1..<10]` are the

@@ -1,0 +1,34 @@
+import Glibc
+
+/// Runs `body` on a new detached thread with all signals blocked; false where the system gives no thread.
+///
+/// A blocked SIGPIPE is just the error EPIPE, and a program that is started from here begins with no signal waiting
+/// between fork and exec.
+func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+    let box = Unmanaged.passRetained(Body(body))
+    var all = sigset_t()
+    var before = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    var thread = pthread_t()
+    guard pthread_create(&thread, nil, runBody, box.toOpaque()) == 0 else {
+        box.release()
+        return false
+    }
+    pthread_detach(thread)
+    return true
+}
+
+private final class Body: Sendable {
+    let run: @Sendable () -> Void
+
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
+
+/// The thread's first and only function; takes over the reference that `startThread` made.
+private func runBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let context else { return nil }
+    Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
+    return nil
+}
