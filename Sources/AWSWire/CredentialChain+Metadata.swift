@@ -36,14 +36,17 @@ struct MetadataService: Sendable {
     }
 
     /// Reads the document that both services answer; `source` stands in the errors, the document never does.
-    static func credentials(_ body: Bytes, from source: String) throws(CredentialError) -> Credentials {
+    ///
+    /// - Parameter headers: of the request, whose values the services might say back.
+    static func credentials(
+        _ body: Bytes, from source: String, headers: [Header]
+    ) throws(CredentialError) -> Credentials {
         guard let document = try? JSON.decode(body) else {
             throw CredentialError("\(source) answered something that is not JSON")
         }
         if let code = document["Code"]?.string, code != "Success" {
-            throw CredentialError(
-                "\(source) has no credentials: \(code.quoted(without: [document["SecretAccessKey"]?.string, document["Token"]?.string], max: 60))"
-            )
+            let secrets = [document["SecretAccessKey"]?.string, document["Token"]?.string] + headers.map(\.value)
+            throw CredentialError("\(source) has no credentials: \(code.quoted(without: secrets, max: 60))")
         }
         guard let id = document["AccessKeyId"]?.string, let secret = document["SecretAccessKey"]?.string,
             !id.isEmpty, !secret.isEmpty
@@ -88,7 +91,7 @@ struct ContainerCredentials: Sendable {
         guard response.status == 200 else {
             throw CredentialError("\(source) answered HTTP \(response.status): has the task or pod a role?")
         }
-        return .found(try MetadataService.credentials(response.body, from: source))
+        return .found(try MetadataService.credentials(response.body, from: source, headers: headers))
     }
 
     /// The full URI, if credentials may be asked of its host: over TLS any, in the clear only this machine's.
@@ -202,14 +205,18 @@ struct InstanceCredentials: Sendable {
             guard answer.status == 200 else {
                 throw TransportError(.closed, "HTTP \(answer.status) for the role \(role)", requestWasSent: true)
             }
-            return .found(try Self.read(answer.body, source))
+            return .found(try Self.read(answer.body, source, headers))
         } catch {
             throw CredentialError("\(source) failed: \(error.message)")
         }
     }
 
-    private static func read(_ body: Bytes, _ source: String) throws(TransportError) -> Credentials {
-        do throws(CredentialError) { return try MetadataService.credentials(body, from: source) } catch {
+    private static func read(
+        _ body: Bytes, _ source: String, _ headers: [Header]
+    ) throws(TransportError) -> Credentials {
+        do throws(CredentialError) {
+            return try MetadataService.credentials(body, from: source, headers: headers)
+        } catch {
             throw TransportError(.closed, error.message, requestWasSent: true)
         }
     }

@@ -177,7 +177,8 @@ extension SharedConfiguration {
         }
         if let session {
             guard hasSSOSession(session) else {
-                throw CredentialError("there is no [sso-session \(session)] in \(configPath)")
+                throw CredentialError(
+                    "there is no [sso-session \(session)] in \(configPath), which the profile \(profile) names")
             }
             for name in ["sso_start_url", "sso_region"] {
                 let value = ssoProperty(name, of: session)

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Whom the sources of a chain ask, and what they keep between renewals: the credentials that a role is assumed with
 /// are often those of another role, and an SSO session's token serves many roles.
-final class CredentialWorld: Sendable {
+final class CredentialWorld: Sendable, CustomReflectable {
     let host: any Host
     let transport: any Transport
     let time: TimeSource
@@ -30,6 +30,9 @@ final class CredentialWorld: Sendable {
         self.time = time
         state = Mutex(State(generator: SeededGenerator(seed: seed)))
     }
+
+    /// Reflection would show what the host knows.
+    var customMirror: Mirror { Mirror(self, children: [:]) }
 
     func find(_ source: CredentialChain.Source) async throws(CredentialError) -> CredentialChain.Finding {
         switch source {
