@@ -9,7 +9,8 @@ public struct CredentialChain: Hashable, Sendable {
     public enum Source: Hashable, Sendable {
         /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
         case environment
-        /// The role `AWS_ROLE_ARN` for the token in the file `AWS_WEB_IDENTITY_TOKEN_FILE`: pods with a service account.
+        /// The role `AWS_ROLE_ARN` for the token in the file `AWS_WEB_IDENTITY_TOKEN_FILE`: a pod with a service
+        /// account.
         case webIdentityToken
         /// A profile in the shared files, whichever way it gets its credentials; `nil` for `AWS_PROFILE` or `default`.
         case profile(String?)

@@ -92,11 +92,10 @@ extension CredentialWorld {
             throw Self.signedOut(profile)
         }
         guard response.status == 200 else {
-            let (type, message) = Self.error(response, body, token.secrets)
+            let reason = Self.error(response, body, token.secrets)
             throw CredentialError(
                 "\(source) gives no credentials for the role \(profile.roleName) in the account "
-                    + "\(profile.accountID) (profile \(profile.profile)): \(type)\(message.isEmpty ? "" : ": \(message)")"
-            )
+                    + "\(profile.accountID) (profile \(profile.profile)): \(reason)")
         }
         guard let role = body["roleCredentials"], let id = role["accessKeyId"]?.string,
             let secret = role["secretAccessKey"]?.string, let session = role["sessionToken"]?.string,
@@ -179,19 +178,21 @@ extension CredentialWorld {
         if response.status == 200, let renewed = token.renewed(by: answer, at: time.wallClock()) { return renewed }
         // 400 and 401 are the ways of saying that the session is over.
         if 400..<500 ~= response.status, response.status != 429 { return nil }
-        let (type, message) = Self.error(response, answer, token.secrets)
+        let reason = Self.error(response, answer, token.secrets)
         throw CredentialError(
-            "the SSO session of the profile \(profile.profile) cannot be renewed: \(type)"
-                + "\(message.isEmpty ? "" : ": \(message)"); if that stays so, run \(profile.loginCommand)")
+            "the SSO session of the profile \(profile.profile) cannot be renewed: \(reason); "
+                + "if that stays so, run \(profile.loginCommand)")
     }
 
+    /// What the service says of its failure, without secrets.
     private static func error(
         _ response: Response, _ body: AWSValue, _ secrets: [String?]
-    ) -> (type: String, message: String) {
+    ) -> String {
         let raw = response.headers["x-amzn-ErrorType"] ?? body["__type"]?.string ?? body["error"]?.string ?? ""
         let type = raw.split(separator: ":").first.map { String($0).quoted(without: secrets, max: 60) }
         let message = body["message"]?.string ?? body["error_description"]?.string ?? ""
-        return (type ?? "HTTP \(response.status)", message.quoted(without: secrets))
+        let words = [type ?? "HTTP \(response.status)", message.quoted(without: secrets)]
+        return words.filter { !$0.isEmpty }.joined(separator: ": ")
     }
 
     private func service(

@@ -209,7 +209,8 @@ import Testing
         let message = await Self.message([:])
         #expect(
             message
-                == "no AWS credentials: AWS_ACCESS_KEY_ID is not set; AWS_WEB_IDENTITY_TOKEN_FILE is not set; no keys under [default] in "
+                == "no AWS credentials: AWS_ACCESS_KEY_ID is not set; AWS_WEB_IDENTITY_TOKEN_FILE is not set; "
+                + "no keys under [default] in "
                 + "/home/me/.aws/credentials or /home/me/.aws/config; this is no container with a role; "
                 + "instance metadata at 169.254.169.254 does not answer. Set AWS_ACCESS_KEY_ID and "
                 + "AWS_SECRET_ACCESS_KEY, or name a profile with --profile or AWS_PROFILE")

@@ -56,11 +56,11 @@ import Testing
             ("{\"Version\":\"1\"}", "no document with \"Version\": 1"),
             ("{\"Version\":1,\"SecretAccessKey\":\"ProcessSecretKey\"}", "no AccessKeyId or no SecretAccessKey"),
             (
-                "{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"ProcessSecretKey\",\"Expiration\":\"soon\"}",
+                "{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Expiration\":\"soon\"}",
                 "an Expiration that is no time"
             ),
             (
-                "{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"x\",\"Expiration\":\"2026-01-31T12:00:00Z\"}",
+                "{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Expiration\":\"2026-01-31T12:00Z\"}",
                 "credentials that have expired already"
             ),
         ])

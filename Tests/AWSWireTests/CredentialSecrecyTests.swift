@@ -20,7 +20,8 @@ import Testing
                     status: status)
             case 1:
                 .json(
-                    "{\"message\":\"\(quoted)\",\"error\":\"\(quoted)\",\"__type\":\"\(quoted)\",\"Code\":\"\(quoted)\"}",
+                    "{\"message\":\"\(quoted)\",\"error\":\"\(quoted)\",\"__type\":\"\(quoted)\","
+                        + "\"Code\":\"\(quoted)\"}",
                     status: status, headers: [Header("x-amzn-ErrorType", quoted)])
             default: .json(quoted, status: status)
             }

@@ -15,6 +15,8 @@ import Testing
                     connection.answer("app")
                 case "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1" where isAllowed:
                     connection.answer(CredentialChainTests.document)
+                case "GET /latest/meta-data/placement/region HTTP/1.1" where isAllowed:
+                    connection.answer("ap-northeast-3")
                 default: connection.answer("", status: "401 Unauthorized")
                 }
             }
@@ -24,7 +26,9 @@ import Testing
         let provider = CredentialChain.standard()
             .provider(host: host, transport: CurlTransport(), time: .system, seed: 1)
         #expect(try await provider.credentials() == CredentialChainTests.role)
-        #expect(server.connections == 1)
+        let shared = try SharedConfiguration(host: host)
+        #expect(try await shared.region(transport: CurlTransport(), time: .system) == "ap-northeast-3")
+        #expect(server.connections == 2)
     }
 
     @Test func aContainersRoleIsFoundOverASocket() async throws {

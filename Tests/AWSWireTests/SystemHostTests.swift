@@ -41,6 +41,8 @@ import Testing
         // The sleeper holds the pipe of whoever reads it: the read ends only when the sleeper does.
         var ends: [Int32] = [-1, -1]
         #expect(pipe(&ends) == 0)
+        // The commands of other tests must not hold it.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let path = "/proc/\(getpid())/fd/\(ends[1])"
         await #expect(throws: HostError("it did not end within 0 s")) {
             try await Self.run("sleep 1000 > \(path) & sleep 1000", timeout: .milliseconds(300))
