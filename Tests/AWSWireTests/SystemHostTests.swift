@@ -41,8 +41,6 @@ import Testing
         // The sleeper holds the pipe of whoever reads it: the read ends only when the sleeper does.
         var ends: [Int32] = [-1, -1]
         #expect(pipe(&ends) == 0)
-        // The commands of other tests must not hold it.
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let path = "/proc/\(getpid())/fd/\(ends[1])"
         await #expect(throws: HostError("it did not end within 0 s")) {
             try await Self.run("sleep 1000 > \(path) & sleep 1000", timeout: .milliseconds(300))
@@ -67,6 +65,12 @@ import Testing
             try await SystemHost().run([], outputBytesMax: 1, timeout: .seconds(1))
         }
         #expect(try await Self.run("/none/such").status == 127)
+    }
+
+    @Test func aCommandInheritsNothingThatIsOpenHere() async throws {
+        let file = open("/dev/null", O_RDONLY)
+        defer { close(file) }
+        #expect(try await Self.run("test -e /proc/self/fd/\(file)").status == 1)
     }
 
     @Test func aDaemonLeftBehindDoesNotHoldUpItsStarter() async throws {
