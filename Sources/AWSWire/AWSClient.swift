@@ -197,20 +197,28 @@ public final class AWSClient: Sendable {
         }
         let requestID = response.headers["x-amzn-RequestId"] ?? response.headers["x-amz-request-id"]
         if response.status == 200 { return Answer(body: response.body, requestID: requestID, date: answered) }
-        let error = serviceError(name, response, requestID: requestID)
+        let error = serviceError(name, response, requestID: requestID, key)
         if error.meaning == .clockSkewed {
             state.withLock { $0.signatureOffset = $0.clock.offset ?? $0.signatureOffset }
         }
         throw error
     }
 
-    private func serviceError(_ operation: String, _ response: Response, requestID: String?) -> AWSError {
-        let body = (try? JSON.decode(response.body)) ?? .null
+    private func serviceError(
+        _ operation: String, _ response: Response, requestID: String?, _ key: Credentials
+    ) -> AWSError {
+        var body = (try? JSON.decode(response.body)) ?? .null
         let raw = body["__type"]?.string ?? response.headers["x-amzn-ErrorType"] ?? ""
         // `com.amazonaws.dynamodb.v20120810#ResourceNotFoundException` or `Name:http://…`
         var type = raw.split(separator: "#").last.map(String.init) ?? ""
         if let colon = type.firstIndex(of: ":") { type = String(type[..<colon]) }
-        let message = body["message"]?.string ?? body["Message"]?.string ?? ""
+        var message = body["message"]?.string ?? body["Message"]?.string ?? ""
+        // Where a signature is wrong the service quotes the request as it should have been signed, session token and
+        // all.
+        if type.contains("Signature") {
+            message = message.quoted(without: [key.secretAccessKey, key.sessionToken])
+            body = .members(["__type": .string(raw), "message": .string(message)])
+        }
         if type == "InvalidSignatureException",
             message.hasPrefix("Signature expired") || message.hasPrefix("Signature not yet current")
         {
@@ -246,15 +254,19 @@ public final class AWSClient: Sendable {
 }
 
 extension AWSService {
+    public func defaultEndpoint(region: String) -> Endpoint { .aws(service: rawValue, region: region) }
+}
+
+extension Endpoint {
     /// `https://kinesis.us-east-1.amazonaws.com`; other partitions have suffixes of their own.
     ///
     /// https://docs.aws.amazon.com/general/latest/gr/rande.html
-    public func defaultEndpoint(region: String) -> Endpoint {
+    static func aws(service: String, region: String) -> Endpoint {
         let suffixes = [
             ("cn-", "amazonaws.com.cn"), ("us-isob-", "sc2s.sgov.gov"), ("us-isof-", "csp.hci.ic.gov"),
             ("us-iso-", "c2s.ic.gov"), ("eu-isoe-", "cloud.adc-e.uk"), ("eusc-", "amazonaws.eu"),
         ]
         let suffix = suffixes.first { region.hasPrefix($0.0) }?.1 ?? "amazonaws.com"
-        return Endpoint(scheme: "https", host: "\(rawValue).\(region).\(suffix)")
+        return Endpoint(scheme: "https", host: "\(service).\(region).\(suffix)")
     }
 }

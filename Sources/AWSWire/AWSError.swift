@@ -118,7 +118,7 @@ extension AWSError {
         case "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture": .clockSkewed
         case "InternalFailure", "InternalServerError", "InternalServerErrorException", "ServiceUnavailable",
             "ServiceUnavailableException", "TransactionInProgressException", "RequestTimeout",
-            "RequestTimeoutException",
+            "RequestTimeoutException", "IDPCommunicationError",
             "ReplicatedWriteConflictException":
             .transient
         default: status >= 500 ? .transient : status == 429 ? .throttled : .invalid

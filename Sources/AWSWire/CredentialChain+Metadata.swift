@@ -1,28 +1,30 @@
 import Machine
 
-/// What container and instance metadata have in common: a small JSON document from an address nearby.
+/// What container and instance metadata have in common, and SSO too: small documents, asked for until they come.
 struct MetadataService: Sendable {
     var endpoint: Endpoint
     var transport: any Transport
     var time: TimeSource
 
-    static let attemptTimeout = Duration.seconds(1)
+    /// Enough for an address nearby.
+    var attemptTimeout = Duration.seconds(1)
     /// Nothing that these services answer is longer.
     private static let answerBytesMax = 64 << 10
 
     /// Sends the request until there is an answer other than a failure of the service itself, up to `attempts` times.
     func send(
-        _ method: String, _ path: String, headers: [Header] = [], attempts: Int
+        _ method: String, _ path: String, headers: [Header] = [], body: [UInt8] = [], attempts: Int
     ) async throws(TransportError) -> Response {
         let request = Request(
             method: method, url: endpoint, path: path,
-            headers: [Header("Host", endpoint.authority), Header("User-Agent", "shardtop")] + headers,
-            timeout: Self.attemptTimeout, responseBytesMax: Self.answerBytesMax)
+            headers: [Header("Host", endpoint.authority), Header("User-Agent", "shardtop")] + headers, body: body,
+            timeout: attemptTimeout, responseBytesMax: Self.answerBytesMax)
         var attempt = 1
         while true {
             do throws(TransportError) {
                 let response = try await transport.send(request)
-                if response.status < 500 || attempt == attempts { return response }
+                let isOver = response.status < 500 && response.status != 429
+                if isOver || attempt == attempts { return response }
             } catch {
                 if error.kind == .cancelled || error.kind == .invalidRequest || attempt == attempts { throw error }
             }
@@ -34,12 +36,17 @@ struct MetadataService: Sendable {
     }
 
     /// Reads the document that both services answer; `source` stands in the errors, the document never does.
-    static func credentials(_ body: Bytes, from source: String) throws(CredentialError) -> Credentials {
+    ///
+    /// - Parameter headers: of the request, whose values the services might say back.
+    static func credentials(
+        _ body: Bytes, from source: String, headers: [Header]
+    ) throws(CredentialError) -> Credentials {
         guard let document = try? JSON.decode(body) else {
             throw CredentialError("\(source) answered something that is not JSON")
         }
         if let code = document["Code"]?.string, code != "Success" {
-            throw CredentialError("\(source) has no credentials: \(code.shortened)")
+            let secrets = [document["SecretAccessKey"]?.string, document["Token"]?.string] + headers.map(\.value)
+            throw CredentialError("\(source) has no credentials: \(code.quoted(without: secrets, max: 60))")
         }
         guard let id = document["AccessKeyId"]?.string, let secret = document["SecretAccessKey"]?.string,
             !id.isEmpty, !secret.isEmpty
@@ -84,7 +91,7 @@ struct ContainerCredentials: Sendable {
         guard response.status == 200 else {
             throw CredentialError("\(source) answered HTTP \(response.status): has the task or pod a role?")
         }
-        return .found(try MetadataService.credentials(response.body, from: source))
+        return .found(try MetadataService.credentials(response.body, from: source, headers: headers))
     }
 
     /// The full URI, if credentials may be asked of its host: over TLS any, in the clear only this machine's.
@@ -139,7 +146,13 @@ struct InstanceCredentials: Sendable {
 
     private static let path = "/latest/meta-data/iam/security-credentials/"
 
-    func find() async throws(CredentialError) -> CredentialChain.Finding {
+    private enum Session {
+        case open(MetadataService, headers: [Header], source: String)
+        case absent(String)
+    }
+
+    /// Fetches the token without which instances answer nothing.
+    private func open() async throws(CredentialError) -> Session {
         if host.variable("AWS_EC2_METADATA_DISABLED")?.lowercased() == "true" {
             return .absent("instance metadata is switched off by AWS_EC2_METADATA_DISABLED")
         }
@@ -157,7 +170,29 @@ struct InstanceCredentials: Sendable {
         guard token.status == 200, !token.body.isEmpty, token.body.text.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
             return .absent("\(source) gives no token (HTTP \(token.status))")
         }
-        let headers = [Header("X-aws-ec2-metadata-token", token.body.text)]
+        return .open(service, headers: [Header("X-aws-ec2-metadata-token", token.body.text)], source: source)
+    }
+
+    /// The region that the instance runs in; `nil` where this is no instance.
+    func region() async throws(CredentialError) -> String? {
+        guard case .open(let service, let headers, let source) = try await open() else { return nil }
+        do throws(TransportError) {
+            let answer = try await service.send(
+                "GET", "/latest/meta-data/placement/region", headers: headers, attempts: 3)
+            return answer.status == 200 ? answer.body.text.trimmed : nil
+        } catch {
+            throw CredentialError("\(source) failed: \(error.message)")
+        }
+    }
+
+    func find() async throws(CredentialError) -> CredentialChain.Finding {
+        let service: MetadataService
+        let headers: [Header]
+        let source: String
+        switch try await open() {
+        case .absent(let why): return .absent(why)
+        case .open(let opened, let with, let name): (service, headers, source) = (opened, with, name)
+        }
         do throws(TransportError) {
             let roles = try await service.send("GET", Self.path, headers: headers, attempts: 3)
             guard roles.status == 200, let role = roles.body.text.split(whereSeparator: \.isNewline).first else {
@@ -170,14 +205,18 @@ struct InstanceCredentials: Sendable {
             guard answer.status == 200 else {
                 throw TransportError(.closed, "HTTP \(answer.status) for the role \(role)", requestWasSent: true)
             }
-            return .found(try Self.read(answer.body, source))
+            return .found(try Self.read(answer.body, source, headers))
         } catch {
             throw CredentialError("\(source) failed: \(error.message)")
         }
     }
 
-    private static func read(_ body: Bytes, _ source: String) throws(TransportError) -> Credentials {
-        do throws(CredentialError) { return try MetadataService.credentials(body, from: source) } catch {
+    private static func read(
+        _ body: Bytes, _ source: String, _ headers: [Header]
+    ) throws(TransportError) -> Credentials {
+        do throws(CredentialError) {
+            return try MetadataService.credentials(body, from: source, headers: headers)
+        } catch {
             throw TransportError(.closed, error.message, requestWasSent: true)
         }
     }
@@ -203,9 +242,4 @@ extension Endpoint {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
-}
-
-extension String {
-    /// A word of a foreign answer, fit for a line of ours.
-    fileprivate var shortened: String { String(prefix(60).filter { $0.isASCII && !$0.isNewline }) }
 }

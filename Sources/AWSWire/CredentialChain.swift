@@ -9,24 +9,57 @@ public struct CredentialChain: Hashable, Sendable {
     public enum Source: Hashable, Sendable {
         /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
         case environment
-        /// Static keys of a profile in the shared files; `nil` for `AWS_PROFILE` or `default`.
+        /// The role `AWS_ROLE_ARN` for the token in the file `AWS_WEB_IDENTITY_TOKEN_FILE`: a pod with a service
+        /// account.
+        case webIdentityToken
+        /// A profile in the shared files, whichever way it gets its credentials; `nil` for `AWS_PROFILE` or `default`.
         case profile(String?)
         /// The endpoint that ECS and EKS give a container.
         case container
         /// EC2 instance metadata, version 2 only.
         case instanceMetadata
+        /// A role, with the credentials of another chain.
+        case assumeRole(AssumeRole)
+        /// Requests are not signed.
+        case anonymous
+    }
+
+    /// A role that STS is asked for.
+    public struct AssumeRole: Hashable, Sendable {
+        public var roleARN: String
+        /// 2 to 64 of the letters that IAM allows; it is seen in CloudTrail.
+        public var sessionName: String
+        public var externalID: String?
+        /// Of the STS endpoint and of the signature; `nil` for the default region.
+        public var region: String?
+        /// `nil` for the configured endpoint of STS, or the region's own.
+        public var endpoint: Endpoint?
+        /// Whose credentials sign.
+        public var base: CredentialChain
+
+        public init(
+            roleARN: String, sessionName: String, externalID: String? = nil, region: String? = nil,
+            endpoint: Endpoint? = nil, base: CredentialChain = .standard()
+        ) {
+            self.roleARN = roleARN
+            self.sessionName = sessionName
+            self.externalID = externalID
+            self.region = region
+            self.endpoint = endpoint
+            self.base = base
+        }
     }
 
     public var sources: [Source]
 
     public init(_ sources: [Source]) { self.sources = sources }
 
-    /// The AWS CLI's order. A profile asked for on the command line comes before the environment's keys, as it does
-    /// there.
+    /// The order of the AWS CLI and the SDKs. A profile asked for on the command line comes before everything that the
+    /// environment says, as it does there; `AWS_PROFILE` does not.
     public static func standard(profile: String? = nil) -> CredentialChain {
         profile == nil
-            ? CredentialChain([.environment, .profile(nil), .container, .instanceMetadata])
-            : CredentialChain([.profile(profile)])
+            ? CredentialChain([.environment, .webIdentityToken, .profile(nil), .container, .instanceMetadata])
+            : CredentialChain([.profile(profile), .container, .instanceMetadata])
     }
 
     /// The chain at work: what it finds is kept, and renewed before it expires.
@@ -35,8 +68,9 @@ public struct CredentialChain: Hashable, Sendable {
     public func provider(
         host: any Host, transport: any Transport, time: TimeSource, seed: UInt64
     ) -> RefreshingCredentials {
-        RefreshingCredentials(time: time, seed: seed) { () throws(CredentialError) in
-            try await resolve(host: host, transport: transport, time: time)
+        let world = CredentialWorld(host: host, transport: transport, time: time, seed: seed &+ 1)
+        return RefreshingCredentials(time: time, seed: seed) { () throws(CredentialError) in
+            try await resolve(in: world)
         }
     }
 
@@ -46,21 +80,10 @@ public struct CredentialChain: Hashable, Sendable {
         case absent(String)
     }
 
-    func resolve(host: any Host, transport: any Transport, time: TimeSource) async throws(CredentialError)
-        -> Credentials
-    {
+    func resolve(in world: CredentialWorld) async throws(CredentialError) -> Credentials {
         var tried: [String] = []
         for source in sources {
-            let finding: Finding =
-                switch source {
-                case .environment: try Self.environment(host)
-                case .profile(let name): try Self.profile(name, host)
-                case .container:
-                    try await ContainerCredentials(host: host, transport: transport, time: time).find()
-                case .instanceMetadata:
-                    try await InstanceCredentials(host: host, transport: transport, time: time).find()
-                }
-            switch finding {
+            switch try await world.find(source) {
             case .found(let credentials): return credentials
             case .absent(let why): tried.append(why)
             }
@@ -68,54 +91,5 @@ public struct CredentialChain: Hashable, Sendable {
         throw CredentialError(
             "no AWS credentials: \(tried.joined(separator: "; ")). Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 + "or name a profile with --profile or AWS_PROFILE")
-    }
-
-    private static func environment(_ host: any Host) throws(CredentialError) -> Finding {
-        guard let id = host.variable("AWS_ACCESS_KEY_ID") else { return .absent("AWS_ACCESS_KEY_ID is not set") }
-        guard let secret = host.variable("AWS_SECRET_ACCESS_KEY") else {
-            throw CredentialError("AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not: set both or none")
-        }
-        return .found(
-            Credentials(
-                accessKeyID: id, secretAccessKey: secret,
-                sessionToken: host.variable("AWS_SESSION_TOKEN") ?? host.variable("AWS_SECURITY_TOKEN")))
-    }
-
-    /// Ways of a profile that need more than its files.
-    private static let unsupported = [
-        "role_arn", "credential_process", "sso_session", "sso_start_url", "login_session", "web_identity_token_file",
-    ]
-
-    private static func profile(_ name: String?, _ host: any Host) throws(CredentialError) -> Finding {
-        let shared: SharedConfiguration
-        do throws(AWSConfigurationError) {
-            shared = try SharedConfiguration(host: host, profile: name)
-            try shared.requireProfile()
-        } catch {
-            throw CredentialError(error.message)
-        }
-        let way = unsupported.first { shared.property($0) != nil }
-        // A role is assumed even where the profile has keys too; everything else gives way to keys.
-        if way != "role_arn", let id = shared.property("aws_access_key_id") {
-            guard let secret = shared.property("aws_secret_access_key") else {
-                throw CredentialError(
-                    "the profile \(shared.profile) has aws_access_key_id but no aws_secret_access_key: "
-                        + "it must have both (\(shared.credentialsPath))")
-            }
-            return .found(
-                Credentials(
-                    accessKeyID: id, secretAccessKey: secret, sessionToken: shared.property("aws_session_token")))
-        }
-        if let way {
-            throw CredentialError(
-                "the profile \(shared.profile) gets its credentials by \(way), which shardtop does not do itself yet: "
-                    + "run eval \"$(aws configure export-credentials --profile \(shared.profile) --format env)\" first")
-        }
-        if shared.isNamed {
-            throw CredentialError(
-                "the profile \(shared.profile) has no aws_access_key_id in \(shared.credentialsPath) "
-                    + "or \(shared.configPath)")
-        }
-        return .absent("no keys under [default] in \(shared.credentialsPath) or \(shared.configPath)")
     }
 }

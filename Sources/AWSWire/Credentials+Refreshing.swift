@@ -3,8 +3,9 @@ import Synchronization
 
 /// Keeps the credentials that `fetch` finds and renews them before they expire.
 ///
-/// One renewal is in flight at a time, in the task of the caller that found it due. Meanwhile the others are served the
-/// old credentials while those are valid, and wait where there are none. A renewal that fails is not repeated at once:
+/// One renewal is in flight at a time: in the task of `keepFresh`, or, where nobody runs that, in the task of the
+/// caller that found it due. Meanwhile the others are served the old credentials while those are valid, and wait where
+/// there are none. A renewal that fails is not repeated at once:
 /// the old ones are served on, or everybody gets the error, until the pause is over.
 public final class RefreshingCredentials: CredentialProvider {
     private let time: TimeSource
@@ -16,6 +17,8 @@ public final class RefreshingCredentials: CredentialProvider {
         var generator: SeededGenerator
         var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
         var lastWaiter: UInt64 = 0
+        /// Tasks that run `keepFresh`.
+        var keepers = 0
     }
 
     public init(
@@ -28,7 +31,9 @@ public final class RefreshingCredentials: CredentialProvider {
 
     public func credentials() async throws(CredentialError) -> Credentials {
         while true {
-            let step = state.withLock { $0.schedule.next(wall: time.wallClock(), now: time.now()) }
+            let step = state.withLock { state in
+                state.schedule.next(wall: time.wallClock(), now: time.now(), isKeeper: state.keepers == 0)
+            }
             switch step {
             case .use(let credentials): return credentials
             case .fail(let error): throw error
@@ -39,6 +44,22 @@ public final class RefreshingCredentials: CredentialProvider {
             }
         }
     }
+
+    /// Renews ahead of time until the task is cancelled, so that no caller waits for a renewal while what it has is
+    /// still valid: a role may take seconds, and a process a minute. The first credentials are still fetched for the
+    /// first caller.
+    public func keepFresh() async {
+        state.withLock { $0.keepers += 1 }
+        defer { state.withLock { $0.keepers -= 1 } }
+        while true {
+            do { try await time.sleep(for: Self.keeperPause) } catch { return }
+            let step = state.withLock { $0.schedule.renewal(wall: time.wallClock(), now: time.now()) }
+            // A failure is kept for whoever asks once the old ones are no longer valid.
+            if case .refresh(let old?) = step { _ = try? await refresh(old) }
+        }
+    }
+
+    private static let keeperPause = Duration.seconds(10)
 
     public func rejected(_ credentials: Credentials) {
         state.withLock { $0.schedule.rejected(credentials, now: time.now()) }
@@ -113,10 +134,11 @@ struct RefreshSchedule: Sendable {
     static let refreshAhead = Duration.seconds(300)
     static let pauseAfterFailure = Duration.seconds(10)
 
-    mutating func next(wall: UnixTime, now: Timestamp) -> Step {
+    /// - Parameter isKeeper: the asker renews what is still valid, since nobody else does.
+    mutating func next(wall: UnixTime, now: Timestamp, isKeeper: Bool = true) -> Step {
         let mayFetch = !isRefreshing && (retryAt.map { now >= $0 } ?? true)
         if let current, validUntil.map({ wall < $0 }) ?? true {
-            guard let refreshAt, wall >= refreshAt, mayFetch else { return .use(current) }
+            guard let refreshAt, wall >= refreshAt, mayFetch, isKeeper else { return .use(current) }
             isRefreshing = true
             return .refresh(current)
         }
@@ -124,6 +146,13 @@ struct RefreshSchedule: Sendable {
         if let failure, !mayFetch { return .fail(failure) }
         isRefreshing = true
         return .refresh(nil)
+    }
+
+    /// What is to be done ahead of time: `refresh` of credentials that are still valid, or `wait`.
+    mutating func renewal(wall: UnixTime, now: Timestamp) -> Step {
+        guard let current, let validUntil, wall < validUntil, !isRefreshing else { return .wait }
+        let step = next(wall: wall, now: now)
+        return step == .use(current) ? .wait : step
     }
 
     mutating func fetched(_ credentials: Credentials, wall: UnixTime, now: Timestamp, jitter: Duration) {

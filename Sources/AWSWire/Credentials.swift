@@ -18,7 +18,14 @@ public struct Credentials: Hashable, Sendable, CustomStringConvertible, CustomRe
         self.expiration = expiration
     }
 
-    public var description: String { "Credentials(…\(accessKeyID.suffix(4)))" }
+    /// No credentials: requests are not signed.
+    public static let anonymous = Credentials(accessKeyID: "", secretAccessKey: "")
+
+    public var isAnonymous: Bool { accessKeyID.isEmpty }
+
+    public var description: String {
+        isAnonymous ? "Credentials(anonymous)" : "Credentials(…\(accessKeyID.suffix(4)))"
+    }
     public var customMirror: Mirror { Mirror(self, children: [:]) }
 }
 

@@ -1,8 +1,10 @@
+public import Machine
+
 /// What the environment and the shared files say about where to go and as whom: the profile, its region and endpoints.
 ///
 /// https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
 /// A value: the files are read when it is made. Options of the command line come before all of it and are the caller's.
-public struct SharedConfiguration: Sendable {
+public struct SharedConfiguration: Sendable, CustomReflectable {
     /// The profile in use: the one asked for, `AWS_PROFILE`, or `default`.
     public let profile: String
     /// Somebody named the profile, so that it must exist.
@@ -32,20 +34,41 @@ public struct SharedConfiguration: Sendable {
         }
     }
 
+    /// Reflection shows which profile this is and nothing of the environment and the files, which hold secrets.
+    public var customMirror: Mirror { Mirror(self, children: ["profile": profile]) }
+
     /// The profile stands in one of the files.
-    public var profileExists: Bool { configSection != nil || credentials[profile] != nil }
+    public var profileExists: Bool { exists(profile) }
+
+    func exists(_ profile: String) -> Bool { configSection(profile) != nil || credentials[profile] != nil }
 
     /// `[profile x]`, but `[default]` for the default one, which may also be written the long way.
-    private var configSection: [String: ProfileFile.Property]? {
+    private func configSection(_ profile: String) -> [String: ProfileFile.Property]? {
         config["profile \(profile)"] ?? (profile == "default" ? config["default"] : nil)
     }
 
-    var credentialsSection: [String: ProfileFile.Property] { credentials[profile] ?? [:] }
-
-    /// A property of the profile; the credentials file wins over the configuration file.
-    func property(_ name: String) -> String? {
-        let value = credentialsSection[name]?.value ?? configSection?[name]?.value
+    /// A property of the profile in use, or of another one; the credentials file wins over the configuration file.
+    func property(_ name: String, of profile: String? = nil) -> String? {
+        let profile = profile ?? self.profile
+        let value = credentials[profile]?[name]?.value ?? configSection(profile)?[name]?.value
         return value?.isEmpty == false ? value : nil
+    }
+
+    func standsInCredentialsFile(_ name: String, of profile: String) -> Bool {
+        credentials[profile]?[name]?.value.isEmpty == false
+    }
+
+    func hasSSOSession(_ session: String) -> Bool { config["sso-session \(session)"] != nil }
+
+    func ssoProperty(_ name: String, of session: String) -> String? {
+        let value = config["sso-session \(session)"]?[name]?.value
+        return value?.isEmpty == false ? value : nil
+    }
+
+    /// The global STS endpoint is asked for where there is a choice.
+    var isSTSLegacy: Bool {
+        let choice = host.variable("AWS_STS_REGIONAL_ENDPOINTS") ?? property("sts_regional_endpoints")
+        return choice?.lowercased() == "legacy"
     }
 
     /// The error of a profile that somebody named and nobody wrote.
@@ -66,6 +89,24 @@ public struct SharedConfiguration: Sendable {
         return try property("region").map { (region) throws(AWSConfigurationError) in
             try Self.checked(region: region, from: "the profile \(profile)")
         }
+    }
+
+    /// The whole default region chain: `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's, then the one that the EC2
+    /// instance runs in; or the error that says how to set one.
+    ///
+    /// https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
+    public func region(
+        transport: any Transport, time: TimeSource
+    ) async throws(AWSConfigurationError) -> String {
+        if let region = try regionIfSet() { return region }
+        let found: String?
+        do throws(CredentialError) {
+            found = try await InstanceCredentials(host: host, transport: transport, time: time).region()
+        } catch {
+            throw AWSConfigurationError("no region is set, and \(error.message)")
+        }
+        guard let found else { return try region() }
+        return try Self.checked(region: found, from: "instance metadata")
     }
 
     /// The region, or the error that says how to set one.
@@ -94,14 +135,19 @@ public struct SharedConfiguration: Sendable {
     ///
     /// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
     public func endpoint(for service: AWSService) throws(AWSConfigurationError) -> Endpoint? {
+        try endpoint(ofService: service.rawValue)
+    }
+
+    /// - Parameter service: as it is called in a `services` section: `sts`, `sso_oidc`.
+    func endpoint(ofService service: String) throws(AWSConfigurationError) -> Endpoint? {
         let ignores =
             host.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") ?? property("ignore_configured_endpoint_urls")
         if ignores?.lowercased() == "true" { return nil }
-        for name in ["AWS_ENDPOINT_URL_\(service.rawValue.uppercased())", "AWS_ENDPOINT_URL"] {
+        for name in ["AWS_ENDPOINT_URL_\(service.uppercased())", "AWS_ENDPOINT_URL"] {
             if let text = host.variable(name) { return try Self.checked(endpoint: text, from: name) }
         }
         if let services = property("services"),
-            let text = config["services \(services)"]?[service.rawValue]?.nested["endpoint_url"], !text.isEmpty
+            let text = config["services \(services)"]?[service]?.nested["endpoint_url"], !text.isEmpty
         {
             return try Self.checked(endpoint: text, from: "[services \(services)] in \(configPath)")
         }

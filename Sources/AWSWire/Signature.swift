@@ -5,7 +5,8 @@ public import Machine
 ///
 /// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 public enum Signature {
-    /// Adds `Host`, `X-Amz-Date`, `X-Amz-Security-Token` and `Authorization` to `request`.
+    /// Adds `Host`, `X-Amz-Date`, `X-Amz-Security-Token` and `Authorization` to `request`; for anonymous credentials
+    /// only `Host`.
     ///
     /// - Parameter date: by the service's clock; more than five minutes off is rejected.
     public static func sign(
@@ -16,6 +17,7 @@ public enum Signature {
             ["host", "x-amz-date", "x-amz-security-token", "authorization"].contains($0.name.lowercased())
         }
         request.headers.append(Header("Host", request.url.authority))
+        if credentials.isAnonymous { return }
         request.headers.append(Header("X-Amz-Date", stamp))
         if let token = credentials.sessionToken { request.headers.append(Header("X-Amz-Security-Token", token)) }
         let signed = signedHeaders(of: request)

@@ -43,7 +43,8 @@ public struct Header: Hashable, Sendable, CustomStringConvertible, CustomReflect
     public var customMirror: Mirror { Mirror(self, children: ["name": name, "value": isSecret ? "…" : value]) }
 
     private var isSecret: Bool {
-        ["authorization", "x-amz-security-token", "x-aws-ec2-metadata-token"].contains(name.lowercased())
+        ["authorization", "x-amz-security-token", "x-aws-ec2-metadata-token", "x-amz-sso_bearer_token"]
+            .contains(name.lowercased())
     }
 }
 

@@ -15,6 +15,8 @@ import Testing
                     connection.answer("app")
                 case "GET /latest/meta-data/iam/security-credentials/app HTTP/1.1" where isAllowed:
                     connection.answer(CredentialChainTests.document)
+                case "GET /latest/meta-data/placement/region HTTP/1.1" where isAllowed:
+                    connection.answer("ap-northeast-3")
                 default: connection.answer("", status: "401 Unauthorized")
                 }
             }
@@ -24,7 +26,9 @@ import Testing
         let provider = CredentialChain.standard()
             .provider(host: host, transport: CurlTransport(), time: .system, seed: 1)
         #expect(try await provider.credentials() == CredentialChainTests.role)
-        #expect(server.connections == 1)
+        let shared = try SharedConfiguration(host: host)
+        #expect(try await shared.region(transport: CurlTransport(), time: .system) == "ap-northeast-3")
+        #expect(server.connections == 2)
     }
 
     @Test func aContainersRoleIsFoundOverASocket() async throws {
@@ -43,6 +47,31 @@ import Testing
         let provider = CredentialChain.standard()
             .provider(host: host, transport: CurlTransport(), time: .system, seed: 1)
         #expect(try await provider.credentials() == CredentialChainTests.role)
+    }
+
+    @Test func aWebIdentityBecomesARoleThatBecomesAnotherOverASocket() async throws {
+        let server = LoopbackServer { connection in
+            while let request = connection.readRequest() {
+                let body = String(decoding: request.body, as: UTF8.self)
+                let isSigned = request.header("Authorization")?.contains("Credential=ASIAROLE/") == true
+                if body.hasPrefix("Action=AssumeRoleWithWebIdentity&"), request.header("Authorization") == nil {
+                    connection.answer(CredentialRoleTests.answer("AssumeRoleWithWebIdentity").body.text)
+                } else if body.hasPrefix("Action=AssumeRole&"), isSigned {
+                    connection.answer(CredentialRoleTests.answer("AssumeRole", id: "ASIAOUTER").body.text)
+                } else {
+                    connection.answer("", status: "403 Forbidden")
+                }
+            }
+        }
+        defer { server.stop() }
+        let host = ScriptedHost(
+            environment: [
+                "AWS_ENDPOINT_URL_STS": server.endpoint.description, "AWS_WEB_IDENTITY_TOKEN_FILE": "/token",
+                "AWS_ROLE_ARN": CredentialRoleTests.arn, "AWS_REGION": "us-west-2",
+            ], files: ["/token": "WebIdentityJWT"])
+        let chain = CredentialChain([.assumeRole(.init(roleARN: "arn:aws:iam::1:role/outer", sessionName: "s"))])
+        let provider = chain.provider(host: host, transport: CurlTransport(), time: .system, seed: 1)
+        #expect(try await provider.credentials().accessKeyID == "ASIAOUTER")
     }
 
     @Test func aRefusedEndpointIsNamedInTheErrorOfACall() async throws {

@@ -119,6 +119,61 @@ import Testing
         #expect(source.calls.withLock { $0 } == 1)
     }
 
+    @Test func aKeeperRenewsAheadOfTimeSoThatNobodyWaits() async throws {
+        let time = VirtualTime()
+        let source = Source(time)
+        let provider = source.provider
+        #expect(try await provider.credentials().accessKeyID == "ID1")
+        let isDue = Mutex<CheckedContinuation<Void, Never>?>(nil)
+        // The keeper sleeps until the test lets it go.
+        var paused = time.source
+        paused.sleep = { _ in
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    if Task.isCancelled { return continuation.resume() }
+                    isDue.withLock { $0 = continuation }
+                }
+            } onCancel: {
+                isDue.withLock { $0.take() }?.resume()
+            }
+            try Task.checkCancellation()
+        }
+        let kept = RefreshingCredentials(time: paused, seed: 1) { () throws(CredentialError) in
+            try await source.fetch()
+        }
+        #expect(try await kept.credentials().accessKeyID == "ID2")
+        let keeper = Task { await kept.keepFresh() }
+        func wake() async {
+            while true {
+                if let continuation = isDue.withLock({ $0.take() }) { return continuation.resume() }
+                await Task.yield()
+            }
+        }
+        func rest() async { while isDue.withLock({ $0 == nil }) { await Task.yield() } }
+        await wake()
+        await rest()
+        #expect(source.calls.withLock { $0 } == 2)
+        time.advance(by: .seconds(3400))
+        // It is due, but nobody who asks renews it.
+        #expect(try await kept.credentials().accessKeyID == "ID2")
+        #expect(source.calls.withLock { $0 } == 2)
+        source.failing.withLock { $0 = true }
+        await wake()
+        await rest()
+        #expect(try await kept.credentials().accessKeyID == "ID2")
+        #expect(source.calls.withLock { $0 } == 3)
+        source.failing.withLock { $0 = false }
+        time.advance(by: .seconds(10))
+        await wake()
+        await rest()
+        #expect(try await kept.credentials().accessKeyID == "ID4")
+        keeper.cancel()
+        await keeper.value
+        // Without a keeper the asker renews.
+        time.advance(by: .seconds(3400))
+        #expect(try await kept.credentials().accessKeyID == "ID5")
+    }
+
     @Test func whoeverIsCancelledLeavesTheFetchToAnother() async throws {
         let source = Source(VirtualTime(), gated: true)
         let provider = source.provider

@@ -82,6 +82,31 @@ import Testing
         #expect(error.message.contains("/home/me/.aws/config"))
     }
 
+    @Test func theLastResortForARegionIsTheInstances() async throws {
+        func region(
+            _ environment: [String: String] = [:], files: [String: String] = [:], answer: String = "eu-south-2\n"
+        ) async throws -> String {
+            let metadata = ScriptedTransport { (request, _) throws(TransportError) in
+                switch (request.path, request.headers["X-aws-ec2-metadata-token"]) {
+                case ("/latest/api/token", _): .json("T")
+                case ("/latest/meta-data/placement/region", "T"): .json(answer)
+                default: .json("", status: 401)
+                }
+            }
+            let shared = try SharedConfiguration(host: ScriptedHost(environment: environment, files: files))
+            return try await shared.region(transport: metadata, time: VirtualTime().source)
+        }
+        #expect(try await region() == "eu-south-2")
+        #expect(try await region(["AWS_REGION": "us-east-1"]) == "us-east-1")
+        #expect(try await region(files: ["/home/me/.aws/config": Self.config]) == "eu-central-1")
+        for environment in [["AWS_EC2_METADATA_DISABLED": "true"], [:]] {
+            let error = await #expect(throws: AWSConfigurationError.self) {
+                try await region(environment, answer: "<html>")
+            }
+            #expect(error?.message.contains(environment.isEmpty ? "instance metadata" : "AWS_REGION") == true)
+        }
+    }
+
     @Test(
         "A region that could lead elsewhere is refused",
         arguments: ["us east", "us-east-1.evil.com/", "US-EAST-1", "a@b", "-a", "é", "x\ny"])

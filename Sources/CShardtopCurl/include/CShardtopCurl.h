@@ -11,6 +11,8 @@
 #endif
 #include <curl/curl.h>
 
+#include "Spawn.h"
+
 /// Called on the thread that drives the transfer, for the body (to take), a header line (to take) or the request's
 /// body (to fill). `context` is what CURLOPT_WRITEDATA, CURLOPT_HEADERDATA or CURLOPT_READDATA was set to.
 typedef size_t (*shardtop_curl_data_callback)(char *bytes, size_t size, size_t count, void *context);

@@ -1,0 +1,239 @@
+import Machine
+
+/// A role to assume, with everything that STS wants to know.
+struct RoleRequest: Hashable, Sendable {
+    var roleARN: String
+    var sessionName: String
+    var externalID: String?
+    var durationSeconds: Int?
+    var mfaSerial: String?
+    /// Whose role it is, for errors.
+    var profile: String?
+}
+
+/// The two operations of STS that give credentials, in AWS's query protocol.
+///
+/// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+/// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+struct SecurityTokenService: Sendable {
+    let endpoint: Endpoint
+    let region: String
+    private let transport: any Transport
+    private let time: TimeSource
+    private var generator: SeededGenerator
+
+    private static let attemptsMax = 3
+    private static let attemptTimeout = Duration.seconds(10)
+    private static let answerBytesMax = 64 << 10
+
+    /// The configured endpoint, or the region's own. Without any region, or where the settings ask for the old way
+    /// (`AWS_STS_REGIONAL_ENDPOINTS=legacy`), the global one, whose signatures are those of us-east-1.
+    init(
+        _ shared: SharedConfiguration, transport: any Transport, time: TimeSource, region: String?,
+        endpoint: Endpoint?, generator: SeededGenerator
+    ) throws(AWSConfigurationError) {
+        self.transport = transport
+        self.time = time
+        self.generator = generator
+        var configured = endpoint
+        if configured == nil { configured = try shared.endpoint(ofService: "sts") }
+        let named: String?
+        if let region {
+            named = try SharedConfiguration.checked(region: region, from: "the role's settings")
+        } else {
+            named = try shared.regionIfSet()
+        }
+        if let configured {
+            self.endpoint = configured
+            self.region = named ?? "us-east-1"
+        } else if let named, region != nil || !(shared.isSTSLegacy && Self.legacyRegions.contains(named)) {
+            self.endpoint = .aws(service: "sts", region: named)
+            self.region = named
+        } else {
+            self.endpoint = Endpoint(scheme: "https", host: "sts.amazonaws.com")
+            self.region = "us-east-1"
+        }
+    }
+
+    /// https://docs.aws.amazon.com/sdkref/latest/guide/feature-sts-regionalized-endpoints.html
+    private static let legacyRegions = [
+        "ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "aws-global", "ca-central-1",
+        "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1", "us-east-1", "us-east-2",
+        "us-west-1", "us-west-2",
+    ]
+
+    /// - Parameter credentials: what the request is signed with.
+    func assumeRole(
+        _ role: RoleRequest, mfaCode: String?, credentials: Credentials
+    ) async throws(AWSError) -> Credentials {
+        try await call(
+            "AssumeRole",
+            [
+                ("RoleArn", role.roleARN), ("RoleSessionName", role.sessionName), ("ExternalId", role.externalID),
+                ("DurationSeconds", role.durationSeconds.map { "\($0)" }), ("SerialNumber", role.mfaSerial),
+                ("TokenCode", mfaCode),
+            ],
+            signedWith: credentials, secrets: [mfaCode],
+            // A code is good for one attempt.
+            attemptsMax: mfaCode == nil ? Self.attemptsMax : 1)
+    }
+
+    func assumeRole(
+        _ roleARN: String, sessionName: String, webIdentityToken: String, durationSeconds: Int?
+    ) async throws(CredentialError) -> Credentials {
+        do throws(AWSError) {
+            return try await call(
+                "AssumeRoleWithWebIdentity",
+                [
+                    ("RoleArn", roleARN), ("RoleSessionName", sessionName), ("WebIdentityToken", webIdentityToken),
+                    ("DurationSeconds", durationSeconds.map { "\($0)" }),
+                ], signedWith: nil, secrets: [webIdentityToken], attemptsMax: Self.attemptsMax)
+        } catch {
+            throw CredentialError("the role \(roleARN) cannot be assumed with the web identity token: \(error)")
+        }
+    }
+
+    private func call(
+        _ action: String, _ parameters: [(String, String?)], signedWith key: Credentials?, secrets: [String?],
+        attemptsMax: Int
+    ) async throws(AWSError) -> Credentials {
+        let form = ([("Action", action), ("Version", "2011-06-15")] + parameters)
+            .compactMap { name, value in value.map { "\(name)=\($0.formEncoded)" } }
+            .joined(separator: "&")
+        let secrets = secrets + [key?.secretAccessKey, key?.sessionToken]
+        var generator = generator
+        var clockOffset: Duration?
+        var attempt = 1
+        while true {
+            let error: AWSError
+            do throws(AWSError) {
+                return try await sendOnce(action, Array(form.utf8), key, clockOffset ?? .zero, secrets)
+            } catch let failure {
+                error = failure
+            }
+            if case .skewed(let offset) = clock(error), clockOffset == nil {
+                clockOffset = offset
+                continue
+            }
+            let meaning = error.meaning
+            guard meaning == .throttled || meaning == .transient, attempt < attemptsMax, !Task.isCancelled else {
+                throw error
+            }
+            let delay = RetryPolicy(baseDelay: .milliseconds(200)).delay(
+                attempt: attempt, meaning: meaning, generator: &generator)
+            do { try await time.sleep(for: delay) } catch { throw cancelled(action) }
+            attempt += 1
+        }
+    }
+
+    private func sendOnce(
+        _ action: String, _ body: [UInt8], _ key: Credentials?, _ clockOffset: Duration, _ secrets: [String?]
+    ) async throws(AWSError) -> Credentials {
+        let name = "STS.\(action)"
+        var request = Request(
+            url: endpoint,
+            headers: [
+                Header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),
+                Header("User-Agent", "shardtop"),
+            ], body: body, timeout: Self.attemptTimeout, responseBytesMax: Self.answerBytesMax)
+        Signature.sign(
+            &request, credentials: key ?? .anonymous, region: region, service: "sts",
+            date: time.wallClock() + clockOffset)
+        let response: Response
+        do { response = try await transport.send(request) } catch {
+            throw AWSError(operation: name, cause: .transport(error))
+        }
+        let answer = try? XMLElement(response.body)
+        guard response.status == 200 else { throw Self.failure(name, response, answer, secrets) }
+        guard let answer else {
+            throw AWSError(
+                operation: name, cause: .malformed("something that is not XML; is \(endpoint) really STS?"))
+        }
+        guard let id = answer.text("AccessKeyId"), let secret = answer.text("SecretAccessKey"),
+            let token = answer.text("SessionToken"), !id.isEmpty, !secret.isEmpty, !token.isEmpty,
+            let expiration = answer.text("Expiration").flatMap({ CivilTime.parseISO8601($0) })
+        else {
+            throw AWSError(
+                operation: name, cause: .malformed("no AccessKeyId, SecretAccessKey, SessionToken and Expiration"))
+        }
+        return Credentials(accessKeyID: id, secretAccessKey: secret, sessionToken: token, expiration: expiration)
+    }
+
+    private static func failure(
+        _ operation: String, _ response: Response, _ answer: XMLElement?, _ secrets: [String?]
+    ) -> AWSError {
+        let error = answer?.first("Error")
+        var type = error?.text("Code")?.quoted(without: secrets, max: 60) ?? "HTTP \(response.status)"
+        let message = error?.text("Message")?.quoted(without: secrets) ?? ""
+        if message.hasPrefix("Signature expired") || message.hasPrefix("Signature not yet current") {
+            type = "RequestTimeTooSkewed"
+        }
+        // Only the date of the answer is kept of it, to set the clock by.
+        let date = response.headers["Date"].map { AWSValue.string($0) }
+        return AWSError(
+            operation: operation,
+            cause: .service(type: type, message: message, status: response.status, body: .members(["Date": date])),
+            requestID: answer?.text("RequestId")?.quoted(without: secrets, max: 60))
+    }
+
+    private enum Clock {
+        case fine
+        /// By how much the service's clock is ahead of ours.
+        case skewed(Duration)
+    }
+
+    private func clock(_ error: AWSError) -> Clock {
+        guard error.meaning == .clockSkewed, case .service(_, _, _, let body) = error.cause,
+            let date = body["Date"]?.string.flatMap(HTTPDate.parse)
+        else { return .fine }
+        return .skewed(date - time.wallClock())
+    }
+
+    private func cancelled(_ action: String) -> AWSError {
+        AWSError(
+            operation: "STS.\(action)",
+            cause: .transport(TransportError(.cancelled, "cancelled", requestWasSent: false)))
+    }
+}
+
+extension String {
+    /// Percent-encoded but for the unreserved characters of RFC 3986: a value of a form or a query.
+    var formEncoded: String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var text: [UInt8] = []
+        for byte in utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
+                UInt8(ascii: "~"):
+                text.append(byte)
+            default: text += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Without the white space around it.
+    var trimmed: String {
+        var text = self[...]
+        while text.first?.isWhitespace == true { text.removeFirst() }
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return String(text)
+    }
+
+    /// Foreign words, fit for a line of ours: one line of bounded length without any of `secrets`, and without the
+    /// canonical request, which has the session token in it and which services quote where a signature is wrong.
+    func quoted(without secrets: [String?], max: Int = 300) -> String {
+        var text = self
+        if let canonical = text.firstRange(of: "The Canonical String") {
+            text = String(text[..<canonical.lowerBound]).trimmed
+        }
+        // Whatever is shorter is no secret, and would garble the words.
+        for secret in secrets.compactMap(\.self) where secret.utf8.count >= 4 {
+            text = text.replacing(secret, with: "…")
+        }
+        let scalars = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) }
+        let line = String(scalars).split(separator: " ").joined(separator: " ")
+        return line.count > max ? "\(line.prefix(max))…" : line
+    }
+}
