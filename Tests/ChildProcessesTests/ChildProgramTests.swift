@@ -27,7 +27,8 @@ private let program = """
                 total += len(base64.b64decode(r['data']))
                 assert r['action'] == 'record' and r['approximateArrivalTimestamp'] is None
             last = m['records'][-1]
-            sys.stderr.write('%d %s %s\\n' % (total, last['partitionKey'], checkpoint(last['sequenceNumber'], last['subSequenceNumber'])))
+            error = checkpoint(last['sequenceNumber'], last['subSequenceNumber'])
+            sys.stderr.write('%d %s %s\\n' % (total, last['partitionKey'], error))
             sys.stderr.flush()
         elif a == 'shardEnded':
             checkpoint()
