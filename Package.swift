@@ -89,7 +89,8 @@ let package = Package(
             name: "shardtop",
             dependencies: [
                 "Machine", "AWSWire", "CurlTransport", "Leases", "KinesisConsumer", "Fleet", "Emulator", "Simulation",
-                "Dashboard", "CTerminal", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Dashboard", "MultiLang", "ChildProcesses", "CTerminal",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "DequeModule", package: "swift-collections"),
             ],
             swiftSettings: house),

@@ -131,7 +131,7 @@ final class ChildSession: Sendable {
 
     /// Encodes a piece when the pipe has taken the one before.
     private func write(_ request: ProtocolRequest, to child: any ChildProcess) async -> ChildMachine.Event {
-        if let onTrace = observer.onTrace {
+        if let onTrace = observer.onTrace, observer.isTraced(shardID) {
             let line = ProtocolEncoder.trace(
                 request, withData: observer.traceHasData, bytesMax: Self.traceBytesMax)
             onTrace(
@@ -202,7 +202,7 @@ final class ChildSession: Sendable {
     }
 
     private func trace(_ direction: ChildTrace.Direction, _ line: () -> some Sequence<UInt8>) {
-        guard let onTrace = observer.onTrace else { return }
+        guard let onTrace = observer.onTrace, observer.isTraced(shardID) else { return }
         let text = harmless(Bytes(Array(line().prefix(Self.traceBytesMax))))
         onTrace(ChildTrace(shardID: shardID, pid: pid ?? 0, direction: direction, line: text))
     }

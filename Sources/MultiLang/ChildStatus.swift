@@ -66,15 +66,19 @@ package struct ChildObserver: Sendable {
     /// The protocol, where somebody looks.
     package var onTrace: (@Sendable (ChildTrace) -> Void)?
     package var traceHasData: Bool
+    /// Whether somebody looks at the shard now; what is not traced costs nothing.
+    package var isTraced: @Sendable (_ shardID: String) -> Bool
 
     package init(
         onLine: @escaping @Sendable (_ shardID: String, _ line: String) -> Void = { _, _ in },
         onWarning: @escaping @Sendable (_ shardID: String, _ message: String) -> Void = { _, _ in },
-        onTrace: (@Sendable (ChildTrace) -> Void)? = nil, traceHasData: Bool = false
+        onTrace: (@Sendable (ChildTrace) -> Void)? = nil, traceHasData: Bool = false,
+        isTraced: @escaping @Sendable (_ shardID: String) -> Bool = { _ in true }
     ) {
         self.onLine = onLine
         self.onWarning = onWarning
         self.onTrace = onTrace
         self.traceHasData = traceHasData
+        self.isTraced = isTraced
     }
 }

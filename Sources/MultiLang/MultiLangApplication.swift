@@ -9,6 +9,7 @@ package final class MultiLangApplication: Sendable {
     private let spawner: any ChildSpawner
     private let time: TimeSource
     private let observer: ChildObserver
+    private let onFailure: @Sendable (_ shardID: String, _ reason: String) -> Void
     private let shards = Mutex(Shards())
 
     private struct Shards: Sendable {
@@ -21,15 +22,18 @@ package final class MultiLangApplication: Sendable {
         weak var processor: MultiLangProcessor?
     }
 
+    /// - Parameter onFailure: called each time that a child of a shard has failed.
     package init(
         command: ChildCommand, limits: ChildLimits = ChildLimits(), spawner: any ChildSpawner, time: TimeSource,
-        observer: ChildObserver = ChildObserver()
+        observer: ChildObserver = ChildObserver(),
+        onFailure: @escaping @Sendable (_ shardID: String, _ reason: String) -> Void = { _, _ in }
     ) {
         self.command = command
         self.limits = limits
         self.spawner = spawner
         self.time = time
         self.observer = observer
+        self.onFailure = onFailure
     }
 
     /// Another processor for the shard; each one that fails counts as a restart of the next.
@@ -38,8 +42,8 @@ package final class MultiLangApplication: Sendable {
             let processor = MultiLangProcessor(
                 shardID: shardID, command: command, limits: limits, spawner: spawner, time: time, observer: observer,
                 restarts: shards.restarts[shardID] ?? 0
-            ) { [weak self] in
-                self?.countFailure(shardID)
+            ) { [weak self] reason in
+                self?.failed(shardID, reason)
             }
             shards.processors = shards.processors.filter { $0.value.processor != nil }
             shards.processors[shardID] = Entry(processor: processor)
@@ -47,8 +51,9 @@ package final class MultiLangApplication: Sendable {
         }
     }
 
-    private func countFailure(_ shardID: String) {
+    private func failed(_ shardID: String, _ reason: String) {
         shards.withLock { $0.restarts[shardID, default: 0] += 1 }
+        onFailure(shardID, reason)
     }
 
     /// The children by shard id; those of processors that the engine let go are not among them.

@@ -17,7 +17,7 @@ package final class MultiLangProcessor: RecordProcessor, Sendable {
     private let time: TimeSource
     private let observer: ChildObserver
     private let restarts: Int
-    private let onFailure: @Sendable () -> Void
+    private let onFailure: @Sendable (_ reason: String) -> Void
     private let state = Mutex(State())
 
     private struct State: Sendable {
@@ -25,7 +25,12 @@ package final class MultiLangProcessor: RecordProcessor, Sendable {
         /// The last record that the child got, or where it began: a checkpoint there at the end means SHARD_END.
         var delivered: Checkpoint?
         var failure: String?
+        /// Times that `shardEnded` was answered without SHARD_END being stored.
+        var emptyEnds = 0
     }
+
+    /// So often a child is told of the end of its shard before it is given up.
+    private static let emptyEndsMax = 4
 
     /// - Parameters:
     ///   - restarts: how many children of this shard failed before; only shown.
@@ -33,7 +38,7 @@ package final class MultiLangProcessor: RecordProcessor, Sendable {
     package init(
         shardID: String, command: ChildCommand, limits: ChildLimits = ChildLimits(), spawner: any ChildSpawner,
         time: TimeSource, observer: ChildObserver = ChildObserver(), restarts: Int = 0,
-        onFailure: @escaping @Sendable () -> Void = {}
+        onFailure: @escaping @Sendable (_ reason: String) -> Void = { _ in }
     ) {
         self.shardID = shardID
         self.command = command
@@ -87,6 +92,15 @@ package final class MultiLangProcessor: RecordProcessor, Sendable {
     /// Returns when the child has answered. Where it did so without storing SHARD_END it lives on, and the next call
     /// asks the same child again (kcl.md §0.4).
     package func shardEnded(_ checkpointer: Checkpointer) async throws {
+        let emptyEnds = state.withLock { state in
+            defer { state.emptyEnds += 1 }
+            return state.emptyEnds
+        }
+        guard emptyEnds < Self.emptyEndsMax else {
+            state.withLock { $0.session }?.abandon()
+            throw failed(
+                "the child answered shardEnded \(emptyEnds) times and SHARD_END was not stored: it must checkpoint")
+        }
         try await ask(.shardEnded, checkpointer)
     }
 
@@ -108,10 +122,9 @@ package final class MultiLangProcessor: RecordProcessor, Sendable {
     }
 
     private func failed(_ reason: String) -> RestartFromCheckpoint {
-        let message = "\(shardID): \(reason)"
         state.withLock { $0.failure = reason }
-        onFailure()
-        return RestartFromCheckpoint(message: message)
+        onFailure(reason)
+        return RestartFromCheckpoint(message: reason)
     }
 }
 

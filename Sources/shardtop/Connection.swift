@@ -22,6 +22,13 @@ struct ConnectionOptions: ParsableArguments {
     var dynamoDBEndpoint: String?
 }
 
+/// Where one service is and who asks it; what is `nil` is looked for in the environment and the shared files.
+struct ServicePlan {
+    var region: String?
+    var endpoint: Endpoint?
+    var chain: CredentialChain
+}
+
 /// Both services of one account and region.
 struct Connection: Sendable {
     var kinesis: KinesisClient
@@ -30,75 +37,125 @@ struct Connection: Sendable {
     var time: TimeSource
     /// Shown wherever it is not AWS itself.
     var endpoint: String?
-    let transport: any Transport
-    let credentials: any CredentialProvider
     private let curl: CurlTransport?
+    /// Credentials that expire.
+    private var refreshing: [RefreshingCredentials] = []
 
     /// Over libcurl, as flags, environment and shared files say.
-    init(_ options: ConnectionOptions, host: SystemHost = SystemHost()) throws {
-        let shared: SharedConfiguration
-        let endpoints: [AWSService: Endpoint]
-        let region: String
+    init(_ options: ConnectionOptions, host: SystemHost = SystemHost()) async throws {
+        var plans: [AWSService: ServicePlan] = [:]
         do throws(AWSConfigurationError) {
-            shared = try SharedConfiguration(host: host, profile: options.profile)
-            if let name = options.region {
-                region = try SharedConfiguration.checked(region: name, from: "--region")
-            } else {
-                region = try shared.region()
+            let region: String? =
+                if let name = options.region { try SharedConfiguration.checked(region: name, from: "--region") } else {
+                    nil
+                }
+            for service in AWSService.allCases {
+                plans[service] = ServicePlan(
+                    region: region, endpoint: try Self.endpoint(of: service, options),
+                    chain: .standard(profile: options.profile))
             }
-            endpoints = try Self.endpoints(options, shared)
         } catch {
             throw Failure(error.message, status: .usage)
         }
-        let seed = SystemSeed.next()
-        let curl = CurlTransport(configuration: CurlConfiguration(environment: host.environment))
-        let credentials = CredentialChain.standard(profile: options.profile)
-            .provider(host: host, transport: curl, time: .system, seed: seed)
-        self.init(
-            region: region, endpoints: endpoints, transport: curl, credentials: credentials, time: .system,
-            seed: seed &+ 1, curl: curl)
+        try await self.init(plans, profile: options.profile, proxy: nil, host: host)
+    }
+
+    /// Over libcurl, by plans of both services.
+    init(_ plans: [AWSService: ServicePlan], profile: String?, proxy: String?, host: SystemHost) async throws {
+        var configuration = CurlConfiguration(environment: host.environment)
+        if let proxy {
+            configuration.httpsProxy = proxy
+            configuration.httpProxy = proxy
+        }
+        let curl = CurlTransport(configuration: configuration)
+        var seeds = SeededGenerator(seed: SystemSeed.next())
+        var providers: [CredentialChain: RefreshingCredentials] = [:]
+        var clients: [AWSService: AWSClient] = [:]
+        var endpoints: [AWSService: Endpoint] = [:]
+        do throws(AWSConfigurationError) {
+            let shared = try SharedConfiguration(host: host, profile: profile)
+            var common: String?
+            for service in AWSService.allCases {
+                guard let plan = plans[service] else { continue }
+                let region: String
+                if let given = plan.region ?? common {
+                    region = given
+                } else {
+                    region = try await shared.region(transport: curl, time: .system)
+                    common = region
+                }
+                let endpoint: Endpoint? =
+                    if let given = plan.endpoint { given } else { try shared.endpoint(for: service) }
+                endpoints[service] = endpoint
+                let provider =
+                    providers[plan.chain]
+                    ?? plan.chain.provider(host: host, transport: curl, time: .system, seed: seeds.next())
+                providers[plan.chain] = provider
+                clients[service] = AWSClient(
+                    service, region: region, endpoint: endpoint, transport: curl, credentials: provider,
+                    time: .system, retry: RetryPolicy(), seed: seeds.next())
+            }
+        } catch {
+            throw Failure(error.message, status: .usage)
+        }
+        guard let kinesis = clients[.kinesis], let dynamoDB = clients[.dynamodb] else {
+            throw Failure("both services need a plan", status: .usage)
+        }
+        self.kinesis = KinesisClient(kinesis)
+        self.dynamoDB = DynamoDBClient(dynamoDB)
+        region = kinesis.region
+        time = .system
+        self.curl = curl
+        endpoint = Self.shown(endpoints)
+        refreshing = Array(providers.values)
     }
 
     /// Over a given transport: the emulator in this process.
     init(
-        region: String, endpoints: [AWSService: Endpoint] = [:], transport: any Transport,
-        credentials: any CredentialProvider, time: TimeSource, seed: UInt64, retry: RetryPolicy = RetryPolicy(),
-        curl: CurlTransport? = nil
+        region: String, transport: any Transport, credentials: any CredentialProvider, time: TimeSource, seed: UInt64
     ) {
         var generator = SeededGenerator(seed: seed)
         func client(_ service: AWSService) -> AWSClient {
             AWSClient(
-                service, region: region, endpoint: endpoints[service], transport: transport, credentials: credentials,
-                time: time, retry: retry, seed: generator.next())
+                service, region: region, endpoint: nil, transport: transport, credentials: credentials, time: time,
+                retry: RetryPolicy(), seed: generator.next())
         }
         kinesis = KinesisClient(client(.kinesis))
         dynamoDB = DynamoDBClient(client(.dynamodb))
         self.region = region
         self.time = time
-        self.transport = transport
-        self.credentials = credentials
-        self.curl = curl
-        let foreign = [AWSService.kinesis, .dynamodb].compactMap { endpoints[$0]?.description }
-        endpoint = foreign.isEmpty ? nil : Set(foreign).count == 1 ? foreign[0] : foreign.joined(separator: " + ")
+        curl = nil
     }
 
-    private static func endpoints(
-        _ options: ConnectionOptions, _ shared: SharedConfiguration
-    ) throws(AWSConfigurationError) -> [AWSService: Endpoint] {
-        var endpoints: [AWSService: Endpoint] = [:]
-        for service in AWSService.allCases {
-            let own =
-                service == .kinesis
-                ? (options.kinesisEndpoint, "--kinesis-endpoint") : (options.dynamoDBEndpoint, "--dynamodb-endpoint")
-            if let text = own.0 {
-                endpoints[service] = try SharedConfiguration.checked(endpoint: text, from: own.1)
-            } else if let text = options.endpointURL {
-                endpoints[service] = try SharedConfiguration.checked(endpoint: text, from: "--endpoint-url")
-            } else {
-                endpoints[service] = try shared.endpoint(for: service)
-            }
+    private static func shown(_ endpoints: [AWSService: Endpoint]) -> String? {
+        let foreign = [AWSService.kinesis, .dynamodb].compactMap { endpoints[$0]?.description }
+        return foreign.isEmpty ? nil : Set(foreign).count == 1 ? foreign[0] : foreign.joined(separator: " + ")
+    }
+
+    private static func endpoint(
+        of service: AWSService, _ options: ConnectionOptions
+    ) throws(AWSConfigurationError) -> Endpoint? {
+        let own =
+            service == .kinesis
+            ? (options.kinesisEndpoint, "--kinesis-endpoint") : (options.dynamoDBEndpoint, "--dynamodb-endpoint")
+        if let text = own.0 { return try SharedConfiguration.checked(endpoint: text, from: own.1) }
+        return try options.endpointURL.map { text throws(AWSConfigurationError) in
+            try SharedConfiguration.checked(endpoint: text, from: "--endpoint-url")
         }
-        return endpoints
+    }
+
+    /// Finds the credentials before a screen is opened, because a person may be asked for a code.
+    func authenticate() async throws {
+        for provider in refreshing {
+            do { _ = try await provider.credentials() } catch { throw Failure(error.message) }
+        }
+    }
+
+    /// Renews credentials ahead of their end until the task is cancelled.
+    func keepFresh() async {
+        await withDiscardingTaskGroup { group in
+            for provider in refreshing { group.addTask { await provider.keepFresh() } }
+        }
     }
 
     func close() { curl?.close() }

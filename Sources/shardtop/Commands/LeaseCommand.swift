@@ -18,7 +18,7 @@ struct LeaseCommand: AsyncParsableCommand {
 
         func run() async throws {
             let host = SystemHost()
-            let connection = try Connection(fleet.connection, host: host)
+            let connection = try await Connection(fleet.connection, host: host)
             defer { connection.close() }
             let snapshot = try await fleet.observe(connection, host, for: observe)
             Output.printBlock(StatusReport.text(snapshot, as: .csv))
@@ -43,7 +43,7 @@ struct LeaseCommand: AsyncParsableCommand {
 
         func run() async throws {
             let host = SystemHost()
-            let connection = try Connection(fleet.connection, host: host)
+            let connection = try await Connection(fleet.connection, host: host)
             defer { connection.close() }
             guard fleet.isWritable(host) || action.dryRun else {
                 throw Failure("lease evict writes: allow it with --write, or look with --dry-run", status: .refused)

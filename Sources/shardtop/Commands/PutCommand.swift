@@ -44,7 +44,7 @@ struct PutCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let connection = try Connection(options)
+        let connection = try await Connection(options)
         defer { connection.close() }
         var put = Put(stream: stream, kinesis: connection.kinesis, aggregates: aggregate)
         do {

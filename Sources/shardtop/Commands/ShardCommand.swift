@@ -22,7 +22,7 @@ struct ShardCommand: AsyncParsableCommand {
 
         func perform(_ verb: String, _ make: (FleetSnapshot) throws -> Plan) async throws {
             let host = SystemHost()
-            let connection = try Connection(self.connection, host: host)
+            let connection = try await Connection(self.connection, host: host)
             defer { connection.close() }
             let isWritable = write && host.variable("SHARDTOP_READ_ONLY") != "1"
             guard isWritable || action.dryRun else {

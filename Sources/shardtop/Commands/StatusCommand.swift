@@ -25,7 +25,7 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let host = SystemHost()
-        let connection = try Connection(fleet.connection, host: host)
+        let connection = try await Connection(fleet.connection, host: host)
         defer { connection.close() }
         let snapshot = try await fleet.observe(connection, host, for: observe)
         let wanted: StatusReport.Format =

@@ -22,7 +22,7 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
 
     func run() async throws {
         let host = SystemHost()
-        let connection = try Connection(fleet.connection, host: host)
+        let connection = try await Connection(fleet.connection, host: host)
         defer { connection.close() }
         var configuration = fleet.configuration(connection, host)
         if refresh != "auto" {

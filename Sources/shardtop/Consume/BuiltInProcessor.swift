@@ -1,14 +1,11 @@
 import AWSWire
 import KinesisConsumer
 import Machine
+import MultiLang
 
 /// The processors that `consume` has built in: counting, or printing each record as a line of JSON.
 struct BuiltInProcessor: RecordProcessor {
-    enum Kind: String, CaseIterable, Sendable {
-        case count, print
-    }
-
-    let kind: Kind
+    let kind: DaemonConfiguration.BuiltInProcessor
     let shardID: String
     let output: LineFile?
 

@@ -1,0 +1,162 @@
+import AWSWire
+import CurlTransport
+import Dashboard
+import Fleet
+import KinesisConsumer
+import Machine
+import MultiLang
+import Synchronization
+
+/// A worker with its processors, its children where it has some, and its screen where there is one.
+struct Consumer {
+    struct TraceOptions {
+        var directory: String
+        var hasData: Bool
+    }
+
+    private let configuration: WorkerConfiguration
+    private let connection: Connection
+    private let host: SystemHost
+    private let screen: ScreenOptions?
+    private let profile: String?
+    private let worker: Worker
+    private let children: Children?
+    private let relay: EventRelay
+    private let tally = EventTally()
+    private let fate: Fate
+
+    /// Why a run ends before it is asked to: `onChildFailure = exit`.
+    private final class Fate: Sendable {
+        private let reason = Mutex<String?>(nil)
+        private let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
+
+        var fatal: String? { reason.withLock { $0 } }
+
+        func end(_ why: String) {
+            reason.withLock { if $0 == nil { $0 = why } }
+            continuation.yield()
+        }
+
+        func wait() async { for await _ in ends { return } }
+    }
+
+    init(
+        _ settings: DaemonSettings, _ connection: Connection, host: SystemHost, events: String?, trace: TraceOptions?,
+        screen: ScreenOptions?, profile: String?
+    ) throws {
+        let daemon = settings.daemon
+        var configuration = daemon.worker
+        configuration.restartsMax = daemon.child.failuresMax
+        let time = connection.time
+        let workerID = configuration.workerID
+        let relay = EventRelay()
+        let fate = Fate()
+        let children: Children? =
+            if daemon.builtIn == nil {
+                try Children(
+                    daemon, host: host, time: time, trace: trace?.directory, withData: trace?.hasData ?? false,
+                    onLine: { shard, line in relay.say(line, of: shard, by: workerID, at: time.wallClock()) },
+                    onFailure: { shard, reason in
+                        if daemon.child.onFailure == .exit {
+                            fate.end("\(shard): \(reason); onChildFailure = exit ends the worker")
+                        }
+                    })
+            } else {
+                nil
+            }
+        let eventFile = try events.map { try LineFile($0) }
+        let output = daemon.builtIn == .print ? try LineFile("-") : nil
+        let tally = tally
+        worker = Worker(
+            configuration, kinesis: connection.kinesis, dynamoDB: connection.dynamoDB, time: time, seed: settings.seed,
+            onEvent: { event in
+                tally.note(event)
+                relay.pass(event)
+                // An empty read is a sign of life, no event.
+                if event.kind == .recordsProcessed, event.records == 0 { return }
+                try? eventFile?.append { event.json(seq: $0) }
+            }
+        ) { shardID in
+            children?.application.makeProcessor(shardID)
+                ?? BuiltInProcessor(kind: daemon.builtIn ?? .count, shardID: shardID, output: output)
+        }
+        self.configuration = configuration
+        self.connection = connection
+        self.host = host
+        self.screen = screen
+        self.profile = profile
+        self.children = children
+        self.relay = relay
+        self.fate = fate
+    }
+
+    /// Until a signal, the screen or the worker itself ends it.
+    func run() async throws {
+        let interruption = Interruption()
+        // The worker has a task of its own: nothing that a terminal does can hold up a renewal.
+        let run = Task { try await worker.run() }
+        let watch = Task {
+            defer { worker.requestShutdown() }
+            if let screen, try await draw(screen) == .quit { return }
+            _ = await interruption.wait()
+        }
+        // After the first signal a second one does not wait for anybody's last checkpoint.
+        let impatience = Task {
+            _ = try? await watch.value
+            if await interruption.wait() != 0 { run.cancel() }
+        }
+        let verdict = Task {
+            await fate.wait()
+            if fate.fatal != nil { run.cancel() }
+        }
+        let result = await run.result
+        for task in [impatience, verdict] { task.cancel() }
+        watch.cancel()
+        await children?.end()
+        // The terminal is given back before anything is said.
+        if case .failure(let error) = await watch.result, error is Failure { throw error }
+        sayCounts()
+        if let fatal = fate.fatal { throw Failure(fatal) }
+        do { try result.get() } catch let refusal as WorkerRefusal {
+            throw Failure(refusal.reason, status: .refused)
+        } catch let error as AWSError {
+            throw Failure("\(error)\(connection.place)")
+        } catch is CancellationError {
+            throw Failure("ended by a second signal: leases and last checkpoints were not given up in order")
+        }
+    }
+
+    private func sayCounts() {
+        let counts = tally.counts
+        Output.error(
+            "shardtop consume: \(counts.records) records in \(counts.batches) batches, checkpointed "
+                + "\(counts.checkpointed) times, TERMINATE \(counts.terminated), ZOMBIE \(counts.zombies), skipped "
+                + "\(counts.skipped)")
+    }
+
+    /// The screen in front of the worker. It ends when it is quit, when its terminal goes, or with the worker.
+    private func draw(_ screen: ScreenOptions) async throws -> Screen.End {
+        let identity = FleetIdentity(
+            application: configuration.applicationName, table: configuration.tableName,
+            stream: configuration.streamName, region: connection.region, role: profile.map { "profile \($0)" },
+            endpoint: connection.endpoint)
+        let end = try await FleetScreen.run(
+            FleetConfiguration(identity: identity, failoverTime: configuration.failoverTime), connection, screen,
+            host: host, purpose: .consume,
+            actor: Operator(
+                identity, dynamoDB: connection.dynamoDB, kinesis: connection.kinesis, time: connection.time,
+                audit: AuditFile.log(host), caller: AuditFile.caller(host, profile: profile)),
+            engine: FleetScreen.Engine(
+                attach: { observer, _ in
+                    relay.connect { event in
+                        observer.post(event)
+                        // The table is there now; the observer may have looked before.
+                        if event.kind == .workerStarted { observer.post(FleetMachine.Event.refreshRequested) }
+                    }
+                    observer.post(FleetMachine.Event.ownWorkersChanged([OwnWorker(configuration.workerID)]))
+                    try? await connection.time.sleep(.never)
+                }, demo: { _ in }))
+        relay.connect(nil)
+        return end
+    }
+}

@@ -1,0 +1,132 @@
+import AWSWire
+import CurlTransport
+import Glibc
+import KinesisConsumer
+import Machine
+import MultiLang
+
+/// A `.properties` file with the flags before it and the environment behind it.
+struct DaemonSettings {
+    let path: String
+    let daemon: DaemonConfiguration
+    /// Of the worker's own choices.
+    let seed: UInt64
+
+    init(_ path: String, _ options: ConnectionOptions, host: SystemHost) throws {
+        self.path = path
+        let file: PropertiesFile
+        do {
+            guard let bytes = try host.readFile(path, bytesMax: 8 << 20) else {
+                throw Failure("\(path): no such file", status: .usage)
+            }
+            file = try PropertiesFile(bytes, path: path)
+            var generator = SeededGenerator(seed: SystemSeed.next())
+            daemon = try DaemonConfiguration.load(
+                file, overrides: try Self.overrides(file, options, host), generator: &generator)
+            seed = generator.next()
+        } catch let error as HostError {
+            throw Failure(error.message, status: .usage)
+        } catch let error as AWSConfigurationError {
+            throw Failure(error.message, status: .usage)
+        } catch let error as PropertiesError {
+            throw Failure(error.errors.map(\.description).joined(separator: "\n"), status: .usage)
+        }
+    }
+
+    /// Flags win over the file, the file over the environment.
+    private static func overrides(
+        _ file: PropertiesFile, _ options: ConnectionOptions, _ host: SystemHost
+    ) throws -> [DaemonConfiguration.Override] {
+        var overrides: [DaemonConfiguration.Override] = []
+        func add(_ name: String, _ value: String?, _ source: String) {
+            if let value { overrides.append(DaemonConfiguration.Override(name, value, source: source)) }
+        }
+        add("regionName", options.region, "--region")
+        add("kinesisEndpoint", options.endpointURL, "--endpoint-url")
+        add("dynamoDBEndpoint", options.endpointURL, "--endpoint-url")
+        add("kinesisEndpoint", options.kinesisEndpoint, "--kinesis-endpoint")
+        add("dynamoDBEndpoint", options.dynamoDBEndpoint, "--dynamodb-endpoint")
+        add("AwsCredentialsProvider", options.profile.map { "ProfileCredentialsProvider|\($0)" }, "--profile")
+        let shared = try SharedConfiguration(host: host, profile: options.profile)
+        let isGiven = Set(overrides.map(\.name)).union(file.entries.map(\.name))
+        for (name, service) in [("kinesisEndpoint", AWSService.kinesis), ("dynamoDBEndpoint", .dynamodb)] {
+            if !isGiven.contains(name),
+                !isGiven.contains("\(service == .kinesis ? "kinesis" : "dynamoDb")Client.endpointOverride")
+            {
+                add(name, try shared.endpoint(for: service)?.description, "environment or profile")
+            }
+        }
+        if !isGiven.contains("regionName") {
+            add("regionName", try shared.regionIfSet(), "environment or profile")
+        }
+        return overrides
+    }
+
+    /// Warnings, which are always said, and notes, which only `--check` shows.
+    func say(notes: Bool) {
+        for message in daemon.messages where notes || message.severity == .warning {
+            Output.error("shardtop consume: \(message)")
+        }
+    }
+
+    /// Name and value of everything that is used, and where the value comes from.
+    var description: [String] { daemon.settings.map(\.description) }
+
+    func connection(_ profile: String?, host: SystemHost) async throws -> Connection {
+        try await Connection(
+            [
+                .kinesis: ServicePlan(
+                    region: daemon.regions.kinesis, endpoint: daemon.endpoints.kinesis,
+                    chain: CredentialChain(daemon.credentials.kinesis)),
+                .dynamodb: ServicePlan(
+                    region: daemon.regions.dynamoDB, endpoint: daemon.endpoints.dynamoDB,
+                    chain: CredentialChain(daemon.credentials.dynamoDB)),
+            ], profile: profile, proxy: daemon.proxy.url, host: host)
+    }
+
+    /// Refuses what would do harm or cannot run, before anything is touched.
+    func check(_ host: SystemHost) throws {
+        guard daemon.builtIn == nil || daemon.worker.applicationName.hasPrefix("shardtop-") else {
+            throw Failure(
+                "applicationName \(daemon.worker.applicationName) does not start with shardtop-: a built-in processor "
+                    + "would take this application's leases and checkpoint records that nobody processed",
+                status: .refused)
+        }
+        guard let program = daemon.child.arguments.first, daemon.builtIn == nil else { return }
+        let found =
+            program.contains("/")
+            ? [program] : (host.variable("PATH") ?? "").split(separator: ":").map { "\($0)/\(program)" }
+        let existing = found.filter { access($0, F_OK) == 0 }
+        if existing.contains(where: { access($0, X_OK) == 0 }) { return }
+        throw Failure(
+            existing.first.map { "executableName: \($0) is not executable: chmod +x it" }
+                ?? "executableName: \(program) is not there\(program.contains("/") ? "" : ", nor anywhere in PATH")",
+            status: .usage)
+    }
+}
+
+extension CredentialChain {
+    /// What `AwsCredentialsProvider` names (kcl.md §10).
+    init(_ elements: [CredentialElement]) {
+        self.init(
+            elements.flatMap { element -> [Source] in
+                switch element {
+                case .defaultChain: CredentialChain.standard().sources
+                case .environment: [.environment]
+                case .profile(let name): [.profile(name)]
+                case .webIdentityToken: [.webIdentityToken]
+                case .container: [.container]
+                case .instanceMetadata: [.instanceMetadata]
+                case .containerOrInstance: [.container, .instanceMetadata]
+                case .anonymous: [.anonymous]
+                case .assumeRole(let role):
+                    [
+                        .assumeRole(
+                            AssumeRole(
+                                roleARN: role.roleARN, sessionName: role.sessionName, externalID: role.externalID,
+                                region: role.signingRegion ?? role.endpointRegion, endpoint: role.endpoint))
+                    ]
+                }
+            })
+    }
+}
