@@ -30,7 +30,7 @@ def properties(bench, **values):
     return path
 
 
-GOOD = dict(applicationName="shardtop-bad", streamName="orders", initialPositionInStream="TRIM_HORIZON")
+GOOD = dict(processor="count", applicationName="shardtop-bad", streamName="orders", initialPositionInStream="TRIM_HORIZON")
 
 
 # MARK: usage
@@ -72,6 +72,10 @@ def test_a_properties_file_that_is_none_or_not_there(bench):
     complains(bench.run("consume", bench.directory / "missing.properties"), USAGE, "no such file")
     path = bench.directory / "odd.properties"
     path.write_text("this is no assignment\n")
+    # To Java that is a name and a value, of which it would say nothing.
+    ended = bench.run("consume", path)
+    assert ended.returncode == USAGE and "applicationName is missing" in ended.stderr
+    path.write_text("applicationName = \\u12\n")
     complains(bench.run("consume", path), USAGE, ":1:")
     complains(bench.run("consume", bench.directory), USAGE)
 

@@ -279,7 +279,8 @@ def test_a_closed_pipe_ends_it_quietly(bench):
 
 def test_check_prints_the_configuration_and_touches_nothing(bench):
     path = bench.directory / "check.properties"
-    path.write_text("applicationName = shardtop-check\nstreamName = orders\nfailoverTimeMillis = 4000\n")
+    path.write_text(
+        "applicationName = shardtop-check\nstreamName = orders\nprocessor = count\nfailoverTimeMillis = 4000\n")
     ended = bench.run("consume", path, "--check", AWS_ENDPOINT_URL="http://127.0.0.1:1")
     assert ended.returncode == DONE, ended.stderr
     assert "failoverTimeMillis = 4000" in ended.stdout and "tableName = shardtop-check" in ended.stdout

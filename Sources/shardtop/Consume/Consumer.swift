@@ -115,15 +115,19 @@ struct Consumer {
         await children?.end()
         // The terminal is given back before anything is said.
         if case .failure(let error) = await watch.result, error is Failure { throw error }
-        sayCounts()
-        if let fatal = fate.fatal { throw Failure(fatal) }
+        if let fatal = fate.fatal {
+            sayCounts()
+            throw Failure(fatal)
+        }
         do { try result.get() } catch let refusal as WorkerRefusal {
             throw Failure(refusal.reason, status: .refused)
         } catch let error as AWSError {
             throw Failure("\(error)\(connection.place)")
         } catch is CancellationError {
+            sayCounts()
             throw Failure("ended by a second signal: leases and last checkpoints were not given up in order")
         }
+        sayCounts()
     }
 
     private func sayCounts() {
