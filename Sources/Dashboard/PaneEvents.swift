@@ -32,6 +32,11 @@ extension Frame {
             Span(CivilTime(event.at).clock + " ", dim),
             Span(word.word.padded(to: 10), look.style(word.role)),
         ]
+        if event.kind == .childOutput {
+            // A child's own words, not ours: they stay as they are and in the background.
+            if withShard, let shard = event.shardID { spans.append(Span(Format.shard(shard) + " ", dim)) }
+            return spans + [Span(event.message ?? "", dim)]
+        }
         if withShard, let shard = event.shardID { spans.append(Span(Format.shard(shard) + " ", look.style(.title))) }
         let names = owners(of: event)
         if !names.isEmpty { spans += names + [Span(" ", text)] }

@@ -16,6 +16,8 @@ final class Screen: Sendable {
         var setRefresh: @Sendable (Duration) -> Void
         var refreshNow: @Sendable () -> Void
         var demo: @Sendable (Dashboard.DemoCommand) -> Void
+        /// Begins to post the protocol of a shard's child as `traced`; `nil` ends it.
+        var trace: @Sendable (String?) -> Void = { _ in }
     }
 
     /// Why the screen ended.
@@ -147,6 +149,7 @@ final class Screen: Sendable {
         case .copy(let text): terminal.copy(text)
         case .export(let path, let text): export(text, to: path)
         case .demo(let command): doors.demo(command)
+        case .trace(let shardID): doors.trace(shardID)
         case .suspend: terminal.suspend()
         case .redraw: terminal.redraw()
         case .goHeadless: return .headless
