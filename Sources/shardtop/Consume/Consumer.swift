@@ -158,8 +158,18 @@ struct Consumer {
                         if event.kind == .workerStarted { observer.post(FleetMachine.Event.refreshRequested) }
                     }
                     observer.post(FleetMachine.Event.ownWorkersChanged([OwnWorker(configuration.workerID)]))
-                    try? await connection.time.sleep(.never)
-                }, demo: { _ in }))
+                    guard let children else { return }
+                    var look = ChildrenLook()
+                    repeat {
+                        let views = look.views(children.application.statuses, at: connection.time.now())
+                        observer.post(FleetMachine.Event.childrenChanged(views))
+                    } while (try? await connection.time.sleep(for: .seconds(1))) != nil
+                }, demo: { _ in },
+                trace: { shardID, show in
+                    children?.follow(shardID) { trace in
+                        show(TraceLine(trace, at: connection.time.wallClock()))
+                    }
+                }))
         relay.connect(nil)
         return end
     }

@@ -15,8 +15,8 @@ final class EventRelay: Sendable {
 
     /// A line that a child wrote to its standard error, or a sentence about the child.
     func say(_ line: String, of shardID: String, by workerID: String, at time: UnixTime) {
-        guard listener.withLock({ $0 }) == nil else { return }
-        Output.error("\(shardID): \(line)")
+        guard let listener = listener.withLock({ $0 }) else { return Output.error("\(shardID): \(line)") }
+        listener(WorkerEvent(.childOutput, at: time, workerID: workerID, shardID: shardID, message: line))
     }
 }
 
