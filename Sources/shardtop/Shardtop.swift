@@ -17,7 +17,8 @@ struct Shardtop: AsyncParsableCommand {
         version: "shardtop 0.1.0",
         subcommands: [
             DemoCommand.self, WatchCommand.self, ConsumeCommand.self, EmulateCommand.self, PutCommand.self,
-            StatusCommand.self, LeaseCommand.self, ShardCommand.self, ReplayCommand.self, SimulateCommand.self,
+            StatusCommand.self, LeaseCommand.self, ShardCommand.self, IAMCommand.self, ReplayCommand.self,
+            SimulateCommand.self,
         ],
         defaultSubcommand: DemoCommand.self)
 
