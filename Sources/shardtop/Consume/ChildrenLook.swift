@@ -1,6 +1,7 @@
 import Dashboard
 import Fleet
 import Machine
+import Metrics
 import MultiLang
 
 /// The children as the screen shows them, looked at again and again.
@@ -47,5 +48,13 @@ extension TraceLine {
         self.init(
             shardID: trace.shardID, pid: trace.pid, direction: trace.direction == .toChild ? .toChild : .fromChild,
             line: trace.line, at: time)
+    }
+}
+
+extension ChildFigures {
+    init(_ status: ChildStatus) {
+        self.init(
+            shardID: status.shardID, pid: status.pid, restarts: status.restarts, strayLines: status.stray,
+            processorTime: status.usage?.processorTime, residentBytes: status.usage?.residentBytes)
     }
 }
