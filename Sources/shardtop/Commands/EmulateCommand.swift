@@ -44,11 +44,14 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
         var configuration = EmulatorConfiguration()
         configuration.enforcesShardLimits = !noLimits
         let time = TimeSource.system
-        let log = try logCalls.map { try LineFile($0) }
-        let emulator = Emulator(
-            configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan(),
+        var onCall: (@Sendable (EmulatedCall) -> Void)?
+        if let logCalls {
+            let log = try LineFile(logCalls)
             // A log that cannot be written is no reason to stop serving.
-            onCall: log.map { log in { call in try? log.append(call.json) } })
+            onCall = { call in try? log.append(call.json) }
+        }
+        let emulator = Emulator(
+            configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan(), onCall: onCall)
         try await createStreams(emulator, time)
         let server = try await Self.serve(emulator, host: bind, port: port, allowsRemote: allowRemote)
         Output.print("shardtop emulate: listening on \(server.endpoint)")
