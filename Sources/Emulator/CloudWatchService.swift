@@ -10,6 +10,12 @@ package final class CloudWatchService: Sendable {
         package var name: String
         /// `Operation=ProcessTask,ShardId=shardId-000000000000`, in the order of the request.
         package var dimensions: String
+
+        package init(namespace: String, name: String, dimensions: String) {
+            self.namespace = namespace
+            self.name = name
+            self.dimensions = dimensions
+        }
     }
 
     package struct Total: Hashable, Sendable {
