@@ -42,12 +42,6 @@ def install(directory, source):
     return path
 
 
-def child_environment(version, log, plan=None, **more):
-    return {
-        "PYTHONPATH": f"{kclpy(version)}:{CHILDREN}", "PYTHONDONTWRITEBYTECODE": "1", "CHILD_LOG": str(log),
-        "CHILD_PLAN": json.dumps(plan or {}), **more}
-
-
 def is_alive(pid):
     """Whether the process runs; one that waits for its parent to ask does not."""
     try:
@@ -121,7 +115,7 @@ class Family(Worker):
 
 def consume(
     bench, emulator, program, *arguments, version="3.2.0", plan=None, application=None, kinesis=None, dynamodb=None,
-    environment=None, **properties
+    flags=(), **properties
 ):
     """`consume` with a child program of Tests/EndToEnd/children; properties of None are left out."""
     number = len(bench.running)
@@ -136,16 +130,17 @@ def consume(
     values.update(properties)
     path = bench.directory / f"family-{number}.properties"
     path.write_text("".join(f"{name} = {value}\n" for name, value in values.items() if value is not None))
-    return consume_file(bench, path, application, version=version, plan=plan, environment=environment)
+    return consume_file(bench, path, application, *flags, version=version, plan=plan)
 
 
-def consume_file(bench, path, application, version="3.2.0", plan=None, environment=None):
+def consume_file(bench, path, application, *flags, version="3.2.0", plan=None, environment=None):
     number = len(bench.running)
     events = bench.directory / f"family-{number}.events"
     log = bench.directory / f"family-{number}.log"
     process = bench.start(
-        "consume", path, "--headless", "--events", events,
-        **child_environment(version, log, plan, **{"AWS_REGION": None, **(environment or {})}))
+        "consume", path, "--headless", "--events", events, *flags,
+        **{"PYTHONPATH": f"{kclpy(version)}:{CHILDREN}", "PYTHONDONTWRITEBYTECODE": "1", "CHILD_LOG": str(log),
+           "CHILD_PLAN": json.dumps(plan or {}), "AWS_REGION": None, **(environment or {})})
     return Family(process, application, events, log)
 
 
@@ -181,8 +176,8 @@ def is_in_order(records):
 
 
 class Tap(http.server.ThreadingHTTPServer):
-    """A service before the emulator. What `refuses(operation, text)` picks is throttled, as DynamoDB does it; everything
-    else is passed on, and its answer goes through `changes(operation, answer)`."""
+    """A service before the emulator. What `refuses(operation, text)` picks is answered with `refusal`; everything else
+    is passed on, and its answer goes through `changes(operation, answer)`."""
 
     daemon_threads = True
 
@@ -190,6 +185,7 @@ class Tap(http.server.ThreadingHTTPServer):
         self.target = urllib.parse.urlsplit(target)
         self.refuses = lambda operation, text: False
         self.changes = lambda operation, answer: answer
+        self.refusal = (400, "ProvisionedThroughputExceededException")
         self.refused = 0
         super().__init__(("127.0.0.1", 0), TapHandler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -223,10 +219,9 @@ class TapHandler(http.server.BaseHTTPRequestHandler):
         operation = self.headers["X-Amz-Target"].rsplit(".", 1)[1]
         if self.server.refuses(operation, body.decode()):
             self.server.refused += 1
-            status, kind = 400, "application/x-amz-json-1.0"
-            answer = json.dumps({
-                "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-                "message": "The level of configured provisioned throughput for the table was exceeded."}).encode()
+            status, name = self.server.refusal
+            kind = "application/x-amz-json-1.0"
+            answer = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{name}", "message": "no"}).encode()
         else:
             self.upstream.request("POST", "/", body, {n: v for n, v in self.headers.items() if n.lower() != "host"})
             response = self.upstream.getresponse()

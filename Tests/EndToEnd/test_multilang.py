@@ -1,6 +1,7 @@
 """`consume` with the children of the real amazon_kclpy, in the version of the 2.x daemon and of the 3.x daemon."""
 
 import base64
+import json
 import os
 import pathlib
 import signal
@@ -35,7 +36,8 @@ def test_the_shipped_properties_load_as_they_are(bench, version):
     ended = bench.run("consume", "--check", path, AWS_REGION=None, AWS_ENDPOINT_URL="http://127.0.0.1:1")
     assert ended.returncode == DONE, ended.stderr
     for line in ("executableName = sample_kclpy_app.py", "applicationName = PythonKCLSample",
-                 "streamName = kclpysample", "tableName = PythonKCLSample", "initialPositionInStream = TRIM_HORIZON", "regionName = us-east-1"):
+                 "streamName = kclpysample", "tableName = PythonKCLSample",
+                 "initialPositionInStream = TRIM_HORIZON", "regionName = us-east-1"):
         assert line in ended.stdout, ended.stdout
     # Where each value came from; the template's `streamArn` is of another region.
     number = path.read_text().split("\n").index("executableName = sample_kclpy_app.py") + 1
@@ -58,7 +60,7 @@ def test_the_shipped_sample_runs_with_its_own_properties_and_word_putter(bench, 
     assert ended.returncode == 0 and ended.stdout.count("Put word: ") == len(words), ended
     install(bench.directory / "bin", shipped(version, "sample_kclpy_app.py"))
     family = consume_file(
-        bench, shipped(version, "sample.properties"), "PythonKCLSample", version,
+        bench, shipped(version, "sample.properties"), "PythonKCLSample", version=version,
         environment={"AWS_ENDPOINT_URL": emulator.endpoint, "PATH": f"{bench.directory / 'bin'}:{os.environ['PATH']}"})
     wait_until(lambda: sum(e["records"] for e in family.seen("recordsProcessed")) == len(words), 40,
                lambda: family.told("the words"))
@@ -82,7 +84,7 @@ def sample(bench, emulator, version, **properties):
         idleTimeBetweenReadsInMillis=250, parentShardPollIntervalMillis=1000)
     values.update(properties)
     path.write_text("".join(f"{name}: {value}\n" for name, value in values.items()))
-    return consume_file(bench, path, "words-sample", version)
+    return consume_file(bench, path, "words-sample", version=version)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -106,7 +108,7 @@ def test_the_shipped_sample_follows_a_split_and_a_merge(bench, version):
     assert [rows[f"shardId-00000000000{i}"] for i in range(3)] == [("SHARD_END", 0)] * 3
     assert {e["reason"] for e in family.seen("shardEnded")} == {"TERMINATE"}
     assert family.stop() == DONE, family.process.stderr
-    assert family.process.stderr.count("Data Size: ") == 60
+    assert family.process.stderr.count("Data Size: ") == 60, family.process.stderr
     assert family.process.stderr.count("Shard has ended checkpointing") == 3
 
 
@@ -184,6 +186,18 @@ def test_sigterm_asks_for_a_last_checkpoint_then_says_lease_lost_and_releases(be
     assert kinds.count("leaseReleased") == 2 and kinds[-1] == "workerStopped"
 
 
+def test_sigterm_in_mid_batch_lets_the_batch_end(bench):
+    emulator = bench.emulator("words:1")
+    sent = put(emulator, texts(10), keys=1)
+    plan = {"checkpoint": "never", "at": {"record 000005": "sleep:1.5"}}
+    family = consume(bench, emulator, "app_v2.py", plan=plan)
+    family.wait_for_texts(["record 000005"])
+    assert family.stop() == DONE, family.process.stderr
+    assert family.texts == texts(10) and [e["error"] for e in family.calls("checkpoint")][0] is None
+    assert family.checkpoints(emulator) == {FIRST: (sent["record 000009"][1], 0)}
+    assert not emulator.owners(family.application) and not family.alive
+
+
 def test_children_are_out_of_reach_of_the_terminals_signals(bench):
     """Ctrl-C reaches a whole process group; a child is in one of its own, and is asked like at SIGTERM."""
     emulator = bench.emulator("words:1")
@@ -253,10 +267,16 @@ def test_a_checkpoint_in_mid_batch_is_where_a_restarted_child_begins(bench):
     assert len(family.alive) == 1
 
 
-@pytest.mark.parametrize("app", APPS)
-def test_a_throttled_checkpoint_is_an_error_that_the_app_can_try_again(tap, bench, app):
+@pytest.mark.parametrize("app, refusal, error", [
+    ("app_v1.py", (400, "ProvisionedThroughputExceededException"), "ThrottlingException"),
+    ("app_v2.py", (400, "ThrottlingException"), "ThrottlingException"),
+    ("app_v3.py", (400, "AccessDeniedException"), "KinesisClientLibDependencyException"),
+    ("app_v3.py", (400, "ResourceNotFoundException"), "InvalidStateException"),
+])
+def test_a_refused_checkpoint_is_an_error_that_the_app_can_try_again(tap, bench, app, refusal, error):
     emulator = bench.emulator("words:1")
     dynamodb = tap(emulator)
+    dynamodb.refusal = refusal
     dynamodb.refuses = lambda operation, text: (
         operation == "UpdateItem" and "checkpointSubSequenceNumber" in text and '"49' in text)
     family = consume(
@@ -266,8 +286,8 @@ def test_a_throttled_checkpoint_is_an_error_that_the_app_can_try_again(tap, benc
     dynamodb.refuses = lambda operation, text: False
     wait_until(
         lambda: any(e["error"] is None for e in family.calls("checkpoint")), 30, lambda: family.told("a success"))
-    assert set(family.errors()) == {"ThrottlingException"}
-    wait_until(lambda: family.checkpoints(emulator) == family.last, 10)
+    assert set(family.errors()) == {error}
+    wait_until(lambda: family.checkpoints(emulator) == family.last, 10, lambda: family.told("the last checkpoints"))
     assert sorted(family.texts) == sorted(sent) and not family.seen("processorFailed") and len(family.pids) == 1
 
 
@@ -279,6 +299,47 @@ def test_nothing_is_lost_while_half_of_the_updates_of_the_table_are_throttled(be
     family.wait_for_texts(sent, seconds=60)
     wait_until(lambda: family.checkpoints(emulator) == family.last, 30, lambda: family.told("the last checkpoints"))
     assert is_in_order(family.records)
+
+
+def test_failures_with_checkpoints_in_between_stop_nothing(bench):
+    emulator = bench.emulator("words:1")
+    plan = {"at": {f"batch {i} 000002": "exit" for i in range(4)}}
+    family = consume(bench, emulator, "app_v3.py", plan=plan, childFailuresMax=2)
+    for i in range(4):
+        sent = put(emulator, texts(4, f"batch {i}"), keys=1)
+        family.wait_for_texts(sent)
+        wait_until(lambda: family.checkpoints(emulator) == family.last, 10, lambda: family.told("a checkpoint"))
+    failures = family.seen("processorFailed")
+    assert len(failures) == 4 and not any(e.get("stopped") for e in failures)
+
+
+def test_a_stream_can_be_named_by_its_arn(bench):
+    emulator = bench.emulator("words:1")
+    arn = emulator.kinesis.describe_stream_summary(StreamName="words")["StreamDescriptionSummary"]["StreamARN"]
+    family = consume(bench, emulator, "app_v1.py", version="2.1.5", streamName=None, streamArn=arn)
+    put(emulator, texts(5))
+    family.wait_for_texts(texts(5))
+
+
+@pytest.mark.parametrize("flags", [[], ["--with-data"]])
+def test_the_protocol_is_written_where_only_its_owner_reads_it(bench, flags):
+    emulator = bench.emulator("words:2")
+    directory = bench.directory / "trace"
+    family = consume(bench, emulator, "app_v3.py", flags=["--trace", directory, *flags])
+    sent = put(emulator, texts(20))
+    family.wait_for_texts(sent)
+    assert family.stop() == DONE
+    assert directory.stat().st_mode & 0o777 == 0o700
+    files = sorted(directory.iterdir())
+    assert [f.name for f in files] == [f"{FIRST}.ndjson", "shardId-000000000001.ndjson"]
+    for file in files:
+        assert file.stat().st_mode & 0o777 == 0o600
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert {line["shardId"] for line in lines} == {file.stem} and len({line["pid"] for line in lines}) == 1
+        assert [json.loads(line["line"])["action"] for line in (lines[0], lines[-1])] == ["initialize", "status"]
+        told = file.read_text()
+        for record in family.calls("record", file.stem):
+            assert record["number"] in told and (record["data"] in told) == bool(flags)
 
 
 def test_an_exception_in_the_users_code_skips_the_batch_and_is_shown(bench):
@@ -365,7 +426,7 @@ def test_an_evicted_lease_is_a_zombie_to_its_child(bench, app, loss):
     sent = put(emulator, texts(20))
     family = consume(bench, emulator, app, version="2.1.5")
     family.wait_for_texts(sent)
-    wait_until(lambda: family.checkpoints(emulator) == family.last, 10)
+    wait_until(lambda: family.checkpoints(emulator) == family.last, 10, lambda: family.told("the last checkpoints"))
     ended = bench.run("lease", "evict", family.application, FIRST, "--write", "--yes",
                       AWS_ENDPOINT_URL=emulator.endpoint)
     assert ended.returncode == DONE, ended.stderr
@@ -407,7 +468,7 @@ def test_a_worker_that_slept_cannot_checkpoint_and_its_child_is_told(bench):
     try:
         two = consume(bench, emulator, "app_v3.py", application=one.application, workerId="other")
         two.wait_for_texts(texts(10), seconds=40)
-        wait_until(lambda: two.checkpoints(emulator) == two.last, 10)
+        wait_until(lambda: two.checkpoints(emulator) == two.last, 10, lambda: two.told("its checkpoints"))
     finally:
         one.process.send(signal.SIGCONT)
     one.wait_for("leaseLost")

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import signal
 import time
 
@@ -27,18 +28,22 @@ def wait_for_stop(family, seconds=40):
 # MARK: programs that cannot be run
 
 
-def test_an_executable_that_is_not_there_or_not_executable_is_named(bench):
+@pytest.mark.parametrize("kind", ["missing", "plain", "nowhere", "directory", "empty"])
+def test_an_executable_that_is_not_there_or_not_executable_is_named(bench, kind):
     emulator = bench.emulator("words:1")
-    missing = bench.directory / "nobody.py"
-    program = bench.directory / "plain.py"
-    program.write_text("print('never')\n")
-    for value, words in [(missing, [str(missing)]), (program, [str(program), "executable"]),
-                         ("no-such-program-anywhere.py -x", ["no-such-program-anywhere.py", "PATH"]),
-                         (bench.directory, [str(bench.directory)])]:
-        family = consume(bench, emulator, "misfit.py", executableName=value)
-        assert family.process.ended(20) == USAGE, family.process.stderr
-        said = family.process.stderr.strip().splitlines()
-        assert all(w in said[-1] for w in ["executableName", *words]), said
+    plain = bench.directory / "plain.py"
+    plain.write_text("print('never')\n")
+    value, words = {
+        "missing": (bench.directory / "nobody.py", [str(bench.directory / "nobody.py")]),
+        "plain": (plain, [str(plain), "executable"]),
+        "nowhere": ("no-such-program-anywhere.py -x", ["no-such-program-anywhere.py", "PATH"]),
+        "directory": (bench.directory, [str(bench.directory)]),
+        "empty": ("", []),
+    }[kind]
+    family = consume(bench, emulator, "misfit.py", executableName=value)
+    assert family.process.ended(10) == USAGE, family.process.stderr
+    said = family.process.stderr.strip().splitlines()
+    assert all(w in said[-1] for w in ["executableName", *words]), said
     # Nothing was touched.
     assert emulator.dynamodb.list_tables()["TableNames"] == []
 
@@ -102,7 +107,7 @@ def test_a_child_that_fails_in_a_batch_is_replaced_and_the_batch_comes_again(ben
     assert [t for t, r in zip(family.texts, family.records) if r["pid"] == second["pid"]] == [*texts(20), "afterwards"]
     failed, = family.seen("processorFailed")
     assert not failed.get("stopped") and failed["shardId"] == FIRST
-    wait_until(lambda: family.checkpoints(emulator) == family.last, 10)
+    wait_until(lambda: family.checkpoints(emulator) == family.last, 10, lambda: family.told("the last checkpoints"))
 
 
 # MARK: protocol
@@ -121,7 +126,7 @@ def test_a_child_that_does_not_answer_in_time_is_replaced(bench, how):
     failed, = family.seen("processorFailed")
     assert "2" in failed["message"] and not failed.get("stopped")
     wait_until(lambda: len(family.alive) == 1, 15, lambda: family.told("the end of the first child"))
-    wait_until(lambda: family.checkpoints(emulator) == family.last, 10)
+    wait_until(lambda: family.checkpoints(emulator) == family.last, 10, lambda: family.told("the last checkpoints"))
 
 
 def test_a_child_that_never_answers_stops_its_shard(bench):
@@ -215,6 +220,33 @@ def test_a_child_that_takes_no_signal_does_not_outlive_its_worker(bench):
     assert family.checkpoints(emulator)[FIRST][0] == "TRIM_HORIZON"
 
 
+def test_a_second_sigterm_does_not_wait_for_children(bench):
+    emulator = bench.emulator("words:1")
+    put(emulator, texts(5))
+    family = consume(bench, emulator, "misfit.py", "stubborn", shutdownGraceMillis=60_000)
+    family.wait_for_call("stubborn")
+    family.process.send(signal.SIGTERM)
+    time.sleep(0.5)  # two that come at once are one
+    family.process.send(signal.SIGTERM)
+    assert family.process.ended(12) == FAILED
+    assert not family.alive and "second signal" in family.process.stderr
+
+
+def test_what_a_child_leaves_behind_does_not_hold_up_the_end(bench):
+    emulator = bench.emulator("words:1")
+    family = consume(bench, emulator, "misfit.py", "fertile")
+    left, = family.wait_for_call("grandchild")
+    put(emulator, texts(5))
+    wait_until(lambda: family.calls("checkpoint"), 20, lambda: family.told("its checkpoint"))
+    try:
+        assert family.stop(15) == DONE, family.process.stderr
+        assert not family.alive
+        wait_until(lambda: not is_alive(left["grandchild"]), 5, "the end of the child's child")
+    finally:
+        if is_alive(left["grandchild"]):
+            os.kill(left["grandchild"], signal.SIGKILL)
+
+
 @pytest.mark.parametrize("after", [0.9, 1.3])
 def test_a_read_that_is_under_way_when_a_child_fails_does_not_stop_the_shard(bench, after):
     """Reads take 0.8 s, so that one always is; its answer comes after the new child is ready, or before."""
@@ -241,7 +273,7 @@ def test_records_of_every_size_and_content(bench, app):
     records = family.wait_for_call("record", 8)
     assert [base64.b64decode(r["data"]) for r in records[:6]] == contents
     assert [(r["size"], r["sha256"]) for r in records[6:]] == [(len(b), hashlib.sha256(b).hexdigest()) for b in big]
-    wait_until(lambda: family.checkpoints(emulator) == family.last, 10)
+    wait_until(lambda: family.checkpoints(emulator) == family.last, 10, lambda: family.told("the last checkpoints"))
     assert not family.seen("processorFailed")
 
 
@@ -259,7 +291,7 @@ def test_a_record_of_ten_mebibytes(tap, bench):
     assert (record["size"], record["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
     put(emulator, ["after"], keys=1)
     family.wait_for_texts(["after"])
-    wait_until(lambda: family.checkpoints(emulator) == family.last, 10)
+    wait_until(lambda: family.checkpoints(emulator) == family.last, 10, lambda: family.told("the last checkpoints"))
     assert len(family.pids) == 1 and not family.seen("processorFailed")
 
 

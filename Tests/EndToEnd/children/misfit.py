@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -101,7 +102,9 @@ def rubbish(message):
 def noise(message):
     """Lines that are no messages, before and after each answer; kclpy's own habit of an empty line too."""
     write('\n\nhello\n{"action":"status","responseFor":"processRecords","mood":"fine"}\n[1,2]\n"status"\n{}\nnull\n')
-    write('{"action":"dance"}\n' + "x" * 100_000 + "\n\x1b[31m\xe9\n")
+    write('{"action":"dance"}\n' + "x" * 100_000 + "\n\x1b[31m\n")
+    # No UTF-8.
+    os.write(1, b'{"action":"\xff\xfe"}\n\xc3\n')
 
 
 def pieces(message):
@@ -148,6 +151,12 @@ def stubborn(message):
         for_ever()
 
 
+def fertile(message):
+    """Leaves a process behind that has its outputs open."""
+    if message["action"] == "initialize":
+        log("grandchild", grandchild=subprocess.Popen(["sleep", "300"]).pid)
+
+
 def out_of_range(message):
     """Checkpoints where it may not: beyond, behind, and no numbers at all."""
     if message["action"] == "initialize":
@@ -180,7 +189,7 @@ def mourner(message):
 
 MISFITS = {f.__name__: f for f in (
     exits, exits_once, killed_once, closes_stdout, closes_stdin, wrong_answer, rubbish, noise, pieces, silent, deaf,
-    loud, sleepy, stubborn, out_of_range, mourner)}
+    loud, sleepy, stubborn, fertile, out_of_range, mourner)}
 
 
 def main():
