@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import os
+import pathlib
+import re
 import signal
 import time
 
@@ -172,6 +174,19 @@ def test_odd_but_right_answers_are_understood(bench, how):
     assert "\x1b" not in family.process.stderr
     if how == "loud":
         assert FIRST in family.process.stderr and "zzz" in family.process.stderr
+
+
+def test_lines_of_many_megabytes_are_passed_over_in_bounded_memory(bench):
+    emulator = bench.emulator("words:1")
+    family = consume(bench, emulator, "misfit.py", "endless")
+    put(emulator, texts(5))
+    family.wait_for_call("checkpoint", seconds=60)
+    wait_until(lambda: family.checkpoints(emulator) == family.last, 40, lambda: family.told("its checkpoint"))
+    status = pathlib.Path(f"/proc/{family.process.process.pid}/status").read_text()
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+    assert peak < 64 * 1024, f"{peak} kB"
+    assert family.stop() == DONE
+    assert not family.seen("processorFailed") and family.process.err.stat().st_size < 40 << 20
 
 
 def test_checkpoints_out_of_range_are_refused_by_name(bench):

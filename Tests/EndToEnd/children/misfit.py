@@ -137,6 +137,16 @@ def loud(message):
             sys.stderr.write("z" * 2_000 + "\n")
 
 
+def endless(message):
+    """Lines of many megabytes on both outputs."""
+    if message["action"] == "processRecords":
+        for _ in range(32):
+            os.write(1, b"y" * (1 << 20))
+            os.write(2, b"z" * (1 << 20))
+        os.write(1, b"\n")
+        os.write(2, b"\n")
+
+
 def sleepy(message):
     if message["action"] == "processRecords":
         time.sleep(float(sys.argv[2]))
@@ -189,7 +199,7 @@ def mourner(message):
 
 MISFITS = {f.__name__: f for f in (
     exits, exits_once, killed_once, closes_stdout, closes_stdin, wrong_answer, rubbish, noise, pieces, silent, deaf,
-    loud, sleepy, stubborn, fertile, out_of_range, mourner)}
+    loud, endless, sleepy, stubborn, fertile, out_of_range, mourner)}
 
 
 def main():
