@@ -56,6 +56,10 @@ struct HeldLease: Sendable {
     /// A write whose answer was lost; it may be applied, now or later.
     private var unknown: Sent?
     private var failures = 0
+    /// How often the checkpoint at the front of the queue was sent without an answer that settles it.
+    private var tries = 0
+    /// So often a checkpoint is sent before its caller decides; a renewal goes on until the fence.
+    private static let triesMax = 6
     private var notBefore = Timestamp.zero
     private(set) var isOver = false
 
@@ -107,6 +111,7 @@ struct HeldLease: Sendable {
 
     private mutating func send(_ write: Write, _ now: Timestamp) -> Action {
         inFlight = Sent(write: write, at: now)
+        if write != .renew { tries += 1 }
         if write == .renew { nextRenewal = max(nextRenewal + renewInterval, now + renewInterval / 2) }
         return switch write {
         case .renew: .send(LeaseTable.renew(table: table, lease))
@@ -167,7 +172,7 @@ struct HeldLease: Sendable {
             // Not applied yet. It may still arrive, so it stays in mind; the next write's condition sorts them out.
             failures = 0
             nextRenewal = min(nextRenewal, now)
-            return advance(now)
+            return giveUpUnanswered() + advance(now)
         }
         guard let unknown, image.leaseCounter == lease.leaseCounter &+ 1, matches(image, unknown.write) else {
             return end(
@@ -211,7 +216,10 @@ struct HeldLease: Sendable {
             isOver = true
             return [.released]
         }
-        if queue.first == sent.write { queue.removeFirst() }
+        if queue.first == sent.write {
+            queue.removeFirst()
+            tries = 0
+        }
         return [.finished(sent.write, nil)]
     }
 
@@ -225,10 +233,24 @@ struct HeldLease: Sendable {
         }
         queue.removeFirst()
         failures = 0
+        tries = 0
         let error: CheckpointError =
             meaning == .throttled
             ? .throttling : meaning == .notFound ? .invalidState(message) : .dependency(message)
         return [.finished(write, error)]
+    }
+
+    /// A checkpoint whose answers are lost again and again while renewals pass: the caller decides. Whether one of them
+    /// arrives yet, the next write finds out.
+    private mutating func giveUpUnanswered() -> [Action] {
+        guard tries >= Self.triesMax, let write = queue.first else { return [] }
+        switch write {
+        case .checkpoint, .prepare: break
+        case .renew, .setChildren, .release: return []
+        }
+        queue.removeFirst()
+        tries = 0
+        return [.finished(write, .dependency("the lease table did not answer"))]
     }
 
     private mutating func backOff(_ now: Timestamp) {

@@ -107,6 +107,32 @@ private func checkpointing(_ lease: Lease, _ position: Checkpoint) -> HeldLease.
         #expect(lease.fence == at(10_400))
     }
 
+    @Test func `a checkpoint whose answers are lost again and again goes back to its caller while renewals pass`() {
+        var lease = held()
+        lease.enqueue(.checkpoint(seq(7)))
+        var answers: [HeldLease.Action] = []
+        var sent = 0
+        for now in stride(from: Int64(100), to: 60_000, by: 100) where answers.isEmpty {
+            for action in lease.advance(at(now)) {
+                let next: [HeldLease.Action]
+                if case .read = action {
+                    next = lease.read(lease.lease, failed: false, at: at(now))
+                } else if action == checkpointing(lease.lease, seq(7)) {
+                    sent += 1
+                    next = lease.written(.lost("timed out"), at: at(now))
+                } else {
+                    next = lease.written(.stored(nil), at: at(now))
+                }
+                answers += next.filter { if case .finished = $0 { true } else { false } }
+                // What is sent in answer to a read is answered, too.
+                for case .send in next { _ = lease.written(.stored(nil), at: at(now)) }
+            }
+        }
+        #expect(sent == 6)
+        #expect(answers == [.finished(.checkpoint(seq(7)), .dependency("the lease table did not answer"))])
+        #expect(!lease.isOver)
+    }
+
     @Test func `a checkpoint whose answer was lost is told as stored where the row shows it`() {
         var lease = held()
         lease.enqueue(.checkpoint(seq(7)))

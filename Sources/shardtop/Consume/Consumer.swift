@@ -81,7 +81,13 @@ struct Consumer {
                 (children?.application.statuses ?? []).map(ChildFigures.init)
             }
         }
-        let isMeasured = publisher != nil || desk != nil
+        var onMeasure: (@Sendable (WorkerMeasure) -> Void)?
+        if publisher != nil || desk != nil {
+            onMeasure = { measure in
+                publisher?.measure(measure)
+                desk?.measure(measure)
+            }
+        }
         worker = Worker(
             configuration, kinesis: connection.kinesis, dynamoDB: connection.dynamoDB, time: time, seed: settings.seed,
             onEvent: { event in
@@ -93,11 +99,7 @@ struct Consumer {
                 if event.kind == .recordsProcessed, event.records == 0 { return }
                 try? eventFile?.append { event.json(seq: $0) }
             },
-            onMeasure: isMeasured
-                ? { measure in
-                    publisher?.measure(measure)
-                    desk?.measure(measure)
-                } : nil
+            onMeasure: onMeasure
         ) { shardID in
             children?.application.makeProcessor(shardID)
                 ?? BuiltInProcessor(kind: daemon.builtIn ?? .count, shardID: shardID, output: output)
