@@ -94,8 +94,9 @@ package struct Check: Hashable, Sendable {
         if figures.leases == 0, !findings.contains(where: { $0.0 != .ok }) {
             findings.append((.unknown, "the table \(snapshot.identity.table) holds no lease that is still read"))
         }
-        if figures.leases > 0, figures.unowned + figures.expired == figures.leases {
-            findings.append((.critical, "nobody reads any of the \(count(figures.leases, "lease"))"))
+        let readable = figures.leases - figures.blocked
+        if readable > 0, figures.unowned + figures.expired == readable {
+            findings.append((.critical, "nobody reads any of the \(count(readable, "lease"))"))
         } else if figures.unowned > 0, !snapshot.problems.contains(where: { $0.kind == .unowned }) {
             // Seldom watched as long as the doctor's patience.
             let patience = min(snapshot.failoverTime.duration, snapshot.observedFor * 0.8)
@@ -174,6 +175,8 @@ private struct CheckFigures {
     var workers = 0
     var unowned = 0
     var expired = 0
+    /// Leases that wait for their parents to end, as they should.
+    var blocked = 0
     /// Leases whose owner may be alive or dead.
     var unsure = 0
     var problems = 0
@@ -188,6 +191,7 @@ private struct CheckFigures {
             switch view.state {
             case .free: unowned += 1
             case .expired: expired += 1
+            case .blocked: blocked += 1
             case .learning: unsure += 1
             case .late where !snapshot.failoverTime.isKnown: unsure += 1
             default: break

@@ -176,7 +176,7 @@ extension PrometheusPage {
             "shard_checkpoint_lag_estimated", "1 where that is an upper bound only.",
             samples { $0.checkpointLag.map { $0.isUpperBound ? 1 : 0 } })
         add(
-            "shard_checkpoint_age_seconds", "Since the checkpoint was seen to change.",
+            "shard_checkpoint_age_seconds", "Since the checkpoint was seen to change, else since the watch began.",
             samples { $0.checkpointAge?.inSeconds })
         add("shard_records_per_second", "Records delivered.", samples { $0.recordsPerSecond })
         add("shard_bytes_per_second", "Bytes delivered.", samples { $0.bytesPerSecond })

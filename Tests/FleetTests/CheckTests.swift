@@ -74,6 +74,18 @@ struct CheckTests {
         #expect(check(watch).line.hasPrefix("SHARDTOP CRITICAL - nobody reads any of the 2 leases | maxlag=U;"))
     }
 
+    @Test func `a lease that waits for its unread parent does not make the fleet look read`() {
+        var watch = Watch(.test(stream: nil))
+        watch.noMigration()
+        let leases = [lease(0, owner: nil), lease(1, owner: nil, parents: [id(0)])]
+        watch.scan(leases)
+        watch.wait(.seconds(12))
+        watch.scan(leases)
+        #expect(watch.state(id(1)) == .blocked)
+        #expect(check(watch).status == .critical)
+        #expect(check(watch).line.hasPrefix("SHARDTOP CRITICAL - nobody reads any of the 1 lease (+1 more) | "))
+    }
+
     @Test func `an owner that was not seen to renew is UNKNOWN, not OK`() {
         let check = check(fleet(lease(1, owner: "w2", counter: 7), failover: .seconds(60)))
         #expect(check.status == .unknown)
