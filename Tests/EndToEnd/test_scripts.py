@@ -128,7 +128,8 @@ def test_status_watch_writes_json_lines_until_a_signal(fleet):
 def test_status_watch_ends_when_nobody_reads(fleet):
     process = subprocess.Popen(
         [str(harness.BINARY), "status", fleet.application, "--watch", "--refresh", "1s"], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=harness.environment(fleet.bench.directory, AWS_ENDPOINT_URL=fleet.emulator.endpoint))
+        stderr=subprocess.PIPE,
+        env=harness.environment(fleet.bench.directory, AWS_ENDPOINT_URL=fleet.emulator.endpoint))
     try:
         assert json.loads(process.stdout.readline())["application"] == fleet.application
         process.stdout.close()
