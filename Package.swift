@@ -63,6 +63,7 @@ let package = Package(
                 "Machine", "AWSWire", "Leases", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
+        room("Metrics", ["Machine", "AWSWire", "Leases", "KinesisConsumer"]),
         room(
             "MultiLang",
             [
@@ -89,9 +90,12 @@ let package = Package(
             name: "shardtop",
             dependencies: [
                 "Machine", "AWSWire", "CurlTransport", "Leases", "KinesisConsumer", "Fleet", "Emulator", "Simulation",
-                "Dashboard", "MultiLang", "ChildProcesses", "CTerminal",
+                "Dashboard", "MultiLang", "ChildProcesses", "Metrics", "CTerminal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "DequeModule", package: "swift-collections"),
+                // The server of `consume --listen`.
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: house),
 
@@ -107,9 +111,12 @@ let package = Package(
         tests(
             "ChildProcessesTests",
             ["ChildProcesses", "MultiLang", "KinesisConsumer", "Leases", "AWSWire", "Machine"]),
+        tests("MetricsTests", ["Metrics", "KinesisConsumer", "Leases", "AWSWire", "Machine"]),
         tests("FleetTests", ["Fleet", "Leases", "AWSWire", "Machine"]),
         tests("EmulatorTests", ["Emulator", "AWSWire", "CurlTransport", "Machine"]),
         tests("DashboardTests", ["Dashboard", "Fleet", "Leases", "Machine"], exclude: ["Golden"]),
-        tests("SimulationTests", ["Simulation", "KinesisConsumer", "Leases", "Emulator", "AWSWire", "Machine"]),
+        tests(
+            "SimulationTests",
+            ["Simulation", "KinesisConsumer", "Fleet", "Leases", "Emulator", "AWSWire", "Machine"]),
     ]
 )

@@ -20,11 +20,9 @@ struct SecurityTokenService: Sendable {
     let region: String
     private let transport: any Transport
     private let time: TimeSource
-    private var generator: SeededGenerator
+    private let generator: SeededGenerator
 
     private static let attemptsMax = 3
-    private static let attemptTimeout = Duration.seconds(10)
-    private static let answerBytesMax = 64 << 10
 
     /// The configured endpoint, or the region's own. Without any region, or where the settings ask for the old way
     /// (`AWS_STS_REGIONAL_ENDPOINTS=legacy`), the global one, whose signatures are those of us-east-1.
@@ -97,102 +95,20 @@ struct SecurityTokenService: Sendable {
         _ action: String, _ parameters: [(String, String?)], signedWith key: Credentials?, secrets: [String?],
         attemptsMax: Int
     ) async throws(AWSError) -> Credentials {
-        let form = ([("Action", action), ("Version", "2011-06-15")] + parameters)
-            .compactMap { name, value in value.map { "\(name)=\($0.formEncoded)" } }
-            .joined(separator: "&")
-        let secrets = secrets + [key?.secretAccessKey, key?.sessionToken]
-        var generator = generator
-        var clockOffset: Duration?
-        var attempt = 1
-        while true {
-            let error: AWSError
-            do throws(AWSError) {
-                return try await sendOnce(action, Array(form.utf8), key, clockOffset ?? .zero, secrets)
-            } catch let failure {
-                error = failure
+        let client = QueryClient(
+            name: "STS", service: "sts", version: "2011-06-15", endpoint: endpoint, region: region,
+            transport: transport, time: time)
+        return try await client.call(
+            action, parameters, signedWith: key, secrets: secrets, attemptsMax: attemptsMax, generator: generator
+        ) { (answer) throws(AWSError) in
+            guard let id = answer.text("AccessKeyId"), let secret = answer.text("SecretAccessKey"),
+                let token = answer.text("SessionToken"), !id.isEmpty, !secret.isEmpty, !token.isEmpty,
+                let expiration = answer.text("Expiration").flatMap({ CivilTime.parseISO8601($0) })
+            else {
+                throw client.malformed(action, "no AccessKeyId, SecretAccessKey, SessionToken and Expiration")
             }
-            if case .skewed(let offset) = clock(error), clockOffset == nil {
-                clockOffset = offset
-                continue
-            }
-            let meaning = error.meaning
-            guard meaning == .throttled || meaning == .transient, attempt < attemptsMax, !Task.isCancelled else {
-                throw error
-            }
-            let delay = RetryPolicy(baseDelay: .milliseconds(200)).delay(
-                attempt: attempt, meaning: meaning, generator: &generator)
-            do { try await time.sleep(for: delay) } catch { throw cancelled(action) }
-            attempt += 1
+            return Credentials(accessKeyID: id, secretAccessKey: secret, sessionToken: token, expiration: expiration)
         }
-    }
-
-    private func sendOnce(
-        _ action: String, _ body: [UInt8], _ key: Credentials?, _ clockOffset: Duration, _ secrets: [String?]
-    ) async throws(AWSError) -> Credentials {
-        let name = "STS.\(action)"
-        var request = Request(
-            url: endpoint,
-            headers: [
-                Header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),
-                Header("User-Agent", "shardtop"),
-            ], body: body, timeout: Self.attemptTimeout, responseBytesMax: Self.answerBytesMax)
-        Signature.sign(
-            &request, credentials: key ?? .anonymous, region: region, service: "sts",
-            date: time.wallClock() + clockOffset)
-        let response: Response
-        do { response = try await transport.send(request) } catch {
-            throw AWSError(operation: name, cause: .transport(error))
-        }
-        let answer = try? XMLElement(response.body)
-        guard response.status == 200 else { throw Self.failure(name, response, answer, secrets) }
-        guard let answer else {
-            throw AWSError(
-                operation: name, cause: .malformed("something that is not XML; is \(endpoint) really STS?"))
-        }
-        guard let id = answer.text("AccessKeyId"), let secret = answer.text("SecretAccessKey"),
-            let token = answer.text("SessionToken"), !id.isEmpty, !secret.isEmpty, !token.isEmpty,
-            let expiration = answer.text("Expiration").flatMap({ CivilTime.parseISO8601($0) })
-        else {
-            throw AWSError(
-                operation: name, cause: .malformed("no AccessKeyId, SecretAccessKey, SessionToken and Expiration"))
-        }
-        return Credentials(accessKeyID: id, secretAccessKey: secret, sessionToken: token, expiration: expiration)
-    }
-
-    private static func failure(
-        _ operation: String, _ response: Response, _ answer: XMLElement?, _ secrets: [String?]
-    ) -> AWSError {
-        let error = answer?.first("Error")
-        var type = error?.text("Code")?.quoted(without: secrets, max: 60) ?? "HTTP \(response.status)"
-        let message = error?.text("Message")?.quoted(without: secrets) ?? ""
-        if message.hasPrefix("Signature expired") || message.hasPrefix("Signature not yet current") {
-            type = "RequestTimeTooSkewed"
-        }
-        // Only the date of the answer is kept of it, to set the clock by.
-        let date = response.headers["Date"].map { AWSValue.string($0) }
-        return AWSError(
-            operation: operation,
-            cause: .service(type: type, message: message, status: response.status, body: .members(["Date": date])),
-            requestID: answer?.text("RequestId")?.quoted(without: secrets, max: 60))
-    }
-
-    private enum Clock {
-        case fine
-        /// By how much the service's clock is ahead of ours.
-        case skewed(Duration)
-    }
-
-    private func clock(_ error: AWSError) -> Clock {
-        guard error.meaning == .clockSkewed, case .service(_, _, _, let body) = error.cause,
-            let date = body["Date"]?.string.flatMap(HTTPDate.parse)
-        else { return .fine }
-        return .skewed(date - time.wallClock())
-    }
-
-    private func cancelled(_ action: String) -> AWSError {
-        AWSError(
-            operation: "STS.\(action)",
-            cause: .transport(TransportError(.cancelled, "cancelled", requestWasSent: false)))
     }
 }
 

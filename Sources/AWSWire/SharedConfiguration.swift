@@ -138,8 +138,8 @@ public struct SharedConfiguration: Sendable, CustomReflectable {
         try endpoint(ofService: service.rawValue)
     }
 
-    /// - Parameter service: as it is called in a `services` section: `sts`, `sso_oidc`.
-    func endpoint(ofService service: String) throws(AWSConfigurationError) -> Endpoint? {
+    /// - Parameter service: as it is called in a `services` section: `sts`, `sso_oidc`, `cloudwatch`.
+    package func endpoint(ofService service: String) throws(AWSConfigurationError) -> Endpoint? {
         let ignores =
             host.variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") ?? property("ignore_configured_endpoint_urls")
         if ignores?.lowercased() == "true" { return nil }

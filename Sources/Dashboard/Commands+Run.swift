@@ -20,7 +20,7 @@ extension Model {
         }
         let arguments = Array(words.dropFirst())
         switch command.name {
-        case .steal, .evict, .release, .split, .merge, .show, .copy: return runOnShard(command, arguments)
+        case .steal, .evict, .release, .split, .merge, .show, .copy, .trace: return runOnShard(command, arguments)
         case .stop, .kill, .pause, .resume: return runOnWorker(command, arguments)
         case .rate, .hot, .refresh: return runNumber(command, arguments)
         case .start: return perform(.startWorker)
@@ -85,6 +85,7 @@ extension Model {
     }
 
     private mutating func runOnShard(_ command: Command, _ arguments: [String]) -> [ModelEffect] {
+        if command.name == .trace, snapshot?.children.isEmpty != false { return openTrace("") }
         var chosen = subject
         if let text = arguments.first {
             switch find(shard: text) {
@@ -104,6 +105,7 @@ extension Model {
             selectedLease = lease.id
             detail = Detail(lease: lease.id)
             return []
+        case .trace: return openTrace(lease.shardID)
         case .copy:
             guard lease.kind == .lease else {
                 say(.warning, "\(lease.shardID) has no lease")

@@ -14,7 +14,7 @@ struct Command: Sendable {
 
     enum Name: String, CaseIterable, Sendable {
         case steal, evict, release, split, merge
-        case show, filter, sort, theme, refresh, pane, zoom, freeze, mouse, events, copy, export
+        case show, trace, filter, sort, theme, refresh, pane, zoom, freeze, mouse, events, copy, export
         case start, stop, kill, pause, resume, rate, hot
         case help, quit
     }
@@ -25,6 +25,8 @@ struct Command: Sendable {
     var usage: String
     var help: String
     var isForDemo = false
+    /// It is about child processes and is offered where there may be some.
+    var isForChildren = false
 
     static let all: [Command] = [
         Command(
@@ -44,6 +46,9 @@ struct Command: Sendable {
         Command(
             name: .show, aliases: ["detail", "describe"], arguments: [.shard], usage: "show SHARD",
             help: "everything about a shard"),
+        Command(
+            name: .trace, aliases: ["protocol"], arguments: [.shard], usage: "trace [SHARD]",
+            help: "the protocol with the shard's child, live; record data is left out", isForChildren: true),
         Command(
             name: .filter, aliases: [], arguments: [.text], usage: "filter [TEXT]",
             help: "filter this pane; nothing shows all"),
@@ -129,7 +134,10 @@ enum CommandPalette {
     }
 
     static func available(in model: Model) -> [Command] {
-        Command.all.filter { !$0.isForDemo || model.configuration.purpose == .demo }
+        let hasChildren = model.configuration.purpose == .consume || model.snapshot?.children.isEmpty == false
+        return Command.all.filter {
+            (!$0.isForDemo || model.configuration.purpose == .demo) && (!$0.isForChildren || hasChildren)
+        }
     }
 
     private static func candidates(_ argument: Command.Argument, in model: Model) -> [String] {

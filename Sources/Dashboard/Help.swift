@@ -8,7 +8,7 @@ extension Frame {
         let lines = helpLines(width: width)
         let height = buffer.height - 4
         let most = max(0, lines.count - (height - 2))
-        let place = model.detail == nil ? model.focus.title : "one shard"
+        let place = model.trace != nil ? "protocol" : model.detail == nil ? model.focus.title : "one shard"
         let dialog = Dialog(
             title: "help: \(place)", lines: lines, offset: min(offset, most), width: width)
         let places = dialog.draw(in: buffer.bounds.inset(rows: 1), on: &buffer, look: look)
@@ -19,9 +19,7 @@ extension Frame {
     }
 
     private func helpLines(width: Int) -> [[Span]] {
-        let isDetail = model.detail != nil
-        let isDemo = model.configuration.purpose == .demo
-        let applying = Binding.all.filter { $0.applies(focus: model.focus, isDetail: isDetail, isDemo: isDemo) }
+        let applying = Binding.all.filter { $0.applies(in: model.situation) }
         var lines: [[Span]] = []
         func section(_ title: String, _ content: [[Span]]) {
             guard !content.isEmpty else { return }
@@ -38,12 +36,18 @@ extension Frame {
         }
         section("commands, after :", commands.flatMap { $0 })
         section("states", stateLines(width))
-        section("words", Self.words.flatMap { entry($0.0, $0.1, keyWidth: 14, width) })
+        let words = Self.words + (model.snapshot?.children.isEmpty == false ? Self.childWords(symbols) : [])
+        section("words", words.flatMap { entry($0.0, $0.1, keyWidth: 14, width) })
         return lines
     }
 
     /// What the pane in focus shows.
     private var about: String {
+        if model.trace != nil {
+            return
+                "The lines that pass between us and the shard's child, newest at the bottom: → to the child, ← from it. "
+                + "Record data is left out. Only while this view is open are lines kept, the newest \(TraceRing.linesMax)."
+        }
         if model.detail != nil {
             return "Everything that is known of one shard: why it is as it is, its row, its last minutes."
         }
@@ -95,6 +99,17 @@ extension Frame {
                 Span(meaning, look.style(.text)),
             ]
         }
+    }
+
+    private static func childWords(_ symbols: Symbols) -> [(String, String)] {
+        [
+            (
+                "CHILD",
+                "the process that reads the shard: \(symbols.warning) owes an answer for 30 s or more, "
+                    + "\(symbols.isASCII ? "r" : "↻") was restarted, \(symbols.alarm) failed"
+            ),
+            ("STDERR", "a line that a child wrote to its standard error"),
+        ]
     }
 
     private static let words: [(String, String)] = [

@@ -5,6 +5,7 @@ package enum Action: Hashable, Sendable {
     case nextPane, previousPane
     case pane(Pane)
     case zoom
+    case wrap
     case filter, command, help, freeze, themes, mouse, copy, redraw
     case refreshFaster, refreshSlower, refreshNow
     case sortNext, sortPrevious, reverse, defaultOrder, chatter
@@ -19,6 +20,8 @@ struct Binding: Sendable {
         case everywhere
         case panes(Set<Pane>)
         case detail
+        /// The protocol with a child.
+        case trace
         /// The panes and the detail view of the demo.
         case demo
     }
@@ -47,17 +50,35 @@ struct Binding: Sendable {
         self.scope = scope
     }
 
-    func applies(focus: Pane, isDetail: Bool, isDemo: Bool) -> Bool {
+    /// What is on the screen, as far as keys depend on it.
+    struct Situation: Hashable, Sendable {
+        var focus: Pane
+        var isDetail: Bool
+        var isTrace: Bool
+        var isDemo: Bool
+    }
+
+    func applies(in situation: Situation) -> Bool {
         switch scope {
-        case .everywhere: true
-        case .panes(let panes): !isDetail && panes.contains(focus)
-        case .detail: isDetail
-        case .demo: isDemo
+        case .everywhere: !situation.isTrace || Self.worksInTrace(action)
+        case .panes(let panes): !situation.isDetail && !situation.isTrace && panes.contains(situation.focus)
+        case .detail: situation.isDetail && !situation.isTrace
+        case .trace: situation.isTrace
+        case .demo: situation.isDemo && !situation.isTrace
         }
     }
 
-    static func action(of key: Key, focus: Pane, isDetail: Bool, isDemo: Bool) -> Action? {
-        all.first { $0.keys.contains(key) && $0.applies(focus: focus, isDetail: isDetail, isDemo: isDemo) }?.action
+    /// Of what works everywhere, what does not act on panes that are out of sight.
+    private static func worksInTrace(_ action: Action) -> Bool {
+        switch action {
+        case .up, .down, .pageUp, .pageDown, .first, .last, .back, .themes, .mouse, .redraw, .suspend, .help, .quit:
+            true
+        default: false
+        }
+    }
+
+    static func action(of key: Key, in situation: Situation) -> Action? {
+        all.first { $0.keys.contains(key) && $0.applies(in: situation) }?.action
     }
 
     private static func character(_ character: Character) -> [Key] { [.character(character)] }
@@ -65,7 +86,7 @@ struct Binding: Sendable {
     private static let shardPanes: Set<Pane> = [.shards, .hashKeys, .lineage, .problems, .events]
 
     /// Special scopes come first: of several that apply the first is taken.
-    static let all: [Binding] = shardKeys + demoKeys + paneKeys + commonKeys
+    static let all: [Binding] = traceKeys + shardKeys + demoKeys + paneKeys + commonKeys
 
     /// What is done to the shard at the cursor.
     private static let shardKeys: [Binding] = [Scope.panes(shardPanes), .detail].flatMap { scope in
@@ -85,6 +106,14 @@ struct Binding: Sendable {
             Binding(character("M"), "M", hint: "merge", "merge the shard with its neighbour", .merge, scope),
         ]
     }
+
+    private static let traceKeys: [Binding] = [
+        Binding(
+            [.enter, .character("w")], "Enter w", hint: "wrap", hintKey: "w", "wrap long lines, or cut them", .wrap,
+            .trace),
+        Binding(
+            character("p"), "p", hint: "freeze", "freeze the lines, or follow the newest again", .freeze, .trace),
+    ]
 
     private static let demoKeys: [Binding] = [
         Binding(

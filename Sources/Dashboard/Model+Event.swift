@@ -20,6 +20,8 @@ package enum ModelEvent: Sendable {
     case demoChanged(DemoStatus)
     /// The table or the stream could not be read; a later snapshot withdraws it.
     case unreachable(String, retryAt: Timestamp?)
+    /// A line passed between us and a child; wanted only after the effect `trace` named its shard.
+    case traced(TraceLine)
 }
 
 /// Something that the program shall do for the screen.
@@ -36,6 +38,8 @@ package enum ModelEffect: Hashable, Sendable {
     /// Write a text to a file; answered by `reported`.
     case export(path: String, text: String)
     case demo(DemoCommand)
+    /// Post the protocol with the child of this shard as `traced` from now on, and of no other; `nil` ends it.
+    case trace(shardID: String?)
     case suspend
     case redraw
     /// The terminal is gone and the engine goes on without one.

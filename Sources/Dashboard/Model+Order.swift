@@ -13,6 +13,8 @@ package enum ShardColumn: String, Hashable, Sendable, CaseIterable {
     case history
     case checkpoint
     case age
+    /// The child process that reads the shard, where there are any.
+    case child
     case records
     case kilobytes
     case checkpointLag
@@ -33,6 +35,7 @@ package enum ShardColumn: String, Hashable, Sendable, CaseIterable {
         case .history: "LAST 2 MIN"
         case .checkpoint: "CHECKPOINT"
         case .age: "AGE"
+        case .child: "CHILD"
         case .records: "REC/S"
         case .kilobytes: "KB/S"
         case .checkpointLag: "CP LAG"
@@ -54,19 +57,21 @@ package enum ShardColumn: String, Hashable, Sendable, CaseIterable {
         case .checkpointLag: "cplag"
         case .subSequence: "sub"
         case .hashRange: "hash"
-        case .shard, .owner, .state, .lag, .history, .checkpoint, .age, .heartbeat, .switches, .counter, .parents:
+        case .shard, .owner, .state, .lag, .history, .checkpoint, .age, .child, .heartbeat, .switches, .counter,
+            .parents:
             rawValue
         }
     }
 
     /// Those that an order makes sense by.
-    static let sortable = allCases.filter { $0 != .history }
+    static let sortable = allCases.filter { $0 != .history && $0 != .child }
 
     /// What a person looks for first: the largest of numbers, the smallest of names.
     var startsAscending: Bool {
         switch self {
         case .shard, .owner, .state, .checkpoint, .parents, .hashRange: true
-        case .mark, .lag, .history, .age, .records, .kilobytes, .checkpointLag, .heartbeat, .switches, .subSequence,
+        case .mark, .lag, .history, .age, .child, .records, .kilobytes, .checkpointLag, .heartbeat, .switches,
+            .subSequence,
             .counter:
             false
         }
@@ -95,7 +100,7 @@ struct RowOrder: Hashable, Sendable {
         case .state: return sorted(rows) { leases[$0].state.rank }
         case .lag, .history: return sorted(rows) { (leases[$0].deliveredLag ?? leases[$0].checkpointLag)?.milliseconds }
         case .checkpoint: return sorted(rows) { leases[$0].checkpoint }
-        case .age: return sorted(rows) { leases[$0].checkpointAge }
+        case .age, .child: return sorted(rows) { leases[$0].checkpointAge }
         case .records: return sorted(rows) { leases[$0].recordsPerSecond }
         case .kilobytes: return sorted(rows) { leases[$0].bytesPerSecond }
         case .checkpointLag: return sorted(rows) { leases[$0].checkpointLag?.milliseconds }

@@ -117,8 +117,9 @@ extension Model {
         let events = snapshot.events
         rows.events = filtered(events.indices, .events) {
             let event = events[$0].event
+            let words = event.kind == .childOutput ? event.message ?? "" : ""
             let names = [event.shardID, event.workerID, event.owner, event.previousOwner].compactMap { $0 }
-            return "\(EventWord(event.kind).word) \(event.kind.rawValue) \(names.joined(separator: " "))"
+            return "\(EventWord(event.kind).word) \(event.kind.rawValue) \(names.joined(separator: " ")) \(words)"
         }
         if !showsChatter { rows.events = rows.events.filter { !EventWord(events[$0].event.kind).isChatter } }
         rows.events.reverse()

@@ -50,6 +50,8 @@ package struct Model: Sendable {
     var hidden: Set<Pane> = []
     var recent: [Pane] = [.shards, .hashKeys, .workers, .events, .lineage, .problems]
     var detail: Detail?
+    /// The protocol with a child, in place of panes and detail.
+    var trace: Trace?
     var overlay: Overlay?
     var status: StatusLine?
 

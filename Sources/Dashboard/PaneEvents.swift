@@ -32,8 +32,14 @@ extension Frame {
             Span(CivilTime(event.at).clock + " ", dim),
             Span(word.word.padded(to: 10), look.style(word.role)),
         ]
+        if event.kind == .childOutput {
+            // A child's own words, not ours: they stay as they are and in the background.
+            if withShard, let shard = event.shardID { spans.append(Span(Format.shard(shard) + " ", dim)) }
+            return spans + [Span(event.message ?? "", dim)]
+        }
         if withShard, let shard = event.shardID { spans.append(Span(Format.shard(shard) + " ", look.style(.title))) }
-        let names = owners(of: event)
+        // A generated id is long, and in a narrow pane what happened matters more.
+        let names = owners(of: event, width: min(22, max(9, width / 4)))
         if !names.isEmpty { spans += names + [Span(" ", text)] }
         if event.kind == .shardEnded, !event.childShardIDs.isEmpty {
             let children = event.childShardIDs.map(Format.shard).joined(separator: " ")
@@ -48,9 +54,9 @@ extension Frame {
     }
 
     /// Whose lease it was and whose it is, as far as the event tells.
-    private func owners(of event: WorkerEvent) -> [Span] {
+    private func owners(of event: WorkerEvent, width: Int) -> [Span] {
         func name(_ worker: String) -> Span {
-            Span(worker.truncated(to: 22, keeping: .ends, ellipsis: symbols.ellipsis), ownerStyle(worker))
+            Span(worker.truncated(to: width, keeping: .ends, ellipsis: symbols.ellipsis), ownerStyle(worker))
         }
         let arrow = Span(" \(symbols.arrow) ", look.style(.dim))
         let before = event.previousOwner ?? (event.kind == .leaseLost ? event.workerID : nil)

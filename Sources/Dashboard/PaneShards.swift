@@ -5,13 +5,23 @@ import Machine
 
 /// The columns of the shards pane and what stands in them.
 enum ShardsTable {
+    /// What the columns depend on beside the room.
+    struct Traits: Hashable {
+        var hasStandardNames: Bool
+        var hasChildren: Bool
+        var isASCII: Bool
+
+        /// The columns that there may be, in their order.
+        var columns: [ShardColumn] { ShardColumn.allCases.filter { hasChildren || $0 != .child } }
+    }
+
     /// `width` is that of the whole table: with more room the history shows more of itself.
-    static func column(_ column: ShardColumn, width: Int, hasStandardNames: Bool, isASCII: Bool) -> Column {
+    static func column(_ column: ShardColumn, width: Int, _ traits: Traits) -> Column {
         let title = column.title
         return switch column {
-        case .mark: Column(title, min: isASCII ? 2 : 1)
+        case .mark: Column(title, min: traits.isASCII ? 2 : 1)
         case .shard:
-            hasStandardNames
+            traits.hasStandardNames
                 ? Column(title, min: 6) : Column(title, min: 10, max: 32, weight: 2, keeping: .tail)
         case .owner: Column(title, min: 10, max: 36, weight: 3, keeping: .ends, priority: 1)
         case .state: Column(title, min: 10)
@@ -20,30 +30,31 @@ enum ShardsTable {
         case .checkpoint: Column(title, min: 9, max: 20, alignment: .right, keeping: .tail, priority: 3)
         case .age: Column(title, min: 6, alignment: .right, priority: 4)
         case .records: Column(title, min: 6, max: 7, alignment: .right, priority: 5)
-        case .kilobytes: Column(title, min: 6, max: 7, alignment: .right, priority: 6)
-        case .checkpointLag: Column(title, min: 7, max: 8, alignment: .right, priority: 7)
-        case .heartbeat: Column(title, min: 6, alignment: .right, priority: 8)
-        case .hashRange: Column(title, min: 17, priority: 9)
-        case .switches: Column(title, min: 8, alignment: .right, priority: 10)
-        case .counter: Column(title, min: 8, alignment: .right, priority: 11)
-        case .subSequence: Column(title, min: 4, alignment: .right, priority: 12)
-        case .parents: Column(title, min: 10, max: 20, priority: 13)
+        // Dropped before the rate, so that a narrow table shows what it does everywhere.
+        case .child: Column(title, min: 9, alignment: .right, priority: 6)
+        case .kilobytes: Column(title, min: 6, max: 7, alignment: .right, priority: 7)
+        case .checkpointLag: Column(title, min: 7, max: 8, alignment: .right, priority: 8)
+        case .heartbeat: Column(title, min: 6, alignment: .right, priority: 9)
+        case .hashRange: Column(title, min: 17, priority: 10)
+        case .switches: Column(title, min: 8, alignment: .right, priority: 11)
+        case .counter: Column(title, min: 8, alignment: .right, priority: 12)
+        case .subSequence: Column(title, min: 4, alignment: .right, priority: 13)
+        case .parents: Column(title, min: 10, max: 20, priority: 14)
         }
     }
 
-    static func columns(width: Int, hasStandardNames: Bool, isASCII: Bool) -> [Column] {
-        ShardColumn.allCases.map {
-            column($0, width: width, hasStandardNames: hasStandardNames, isASCII: isASCII)
-        }
+    static func columns(width: Int, _ traits: Traits) -> [Column] {
+        traits.columns.map { column($0, width: width, traits) }
     }
 
     /// The columns that a table of this width has room for, and how wide they are.
-    static func places(width: Int, hasStandardNames: Bool, isASCII: Bool) -> [(column: ShardColumn, width: Int)] {
+    static func places(width: Int, _ traits: Traits) -> [(column: ShardColumn, width: Int)] {
         var scratch = CellBuffer(width: width, height: 1)
-        let columns = columns(width: width, hasStandardNames: hasStandardNames, isASCII: isASCII)
+        let columns = columns(width: width, traits)
+        let names = traits.columns
         let layout = Table(columns: columns, rowCount: 0)
             .draw(in: scratch.bounds, on: &scratch, look: Frame.plainLook) { _, _ in .empty }
-        return layout.columns.map { (ShardColumn.allCases[$0.column], $0.width) }
+        return layout.columns.map { (names[$0.column], $0.width) }
     }
 
     /// Samples squeezed or stretched to so many, so that a graph of any width shows all of the time; of several that
@@ -71,6 +82,7 @@ enum ShardsTable {
         case .checkpoint: lease.checkpoint?.text ?? ""
         case .subSequence: lease.checkpoint.map { String($0.subSequenceNumber) } ?? ""
         case .age: seconds(lease.checkpointAge)
+        case .child: ""
         case .heartbeat: seconds(lease.counterAge)
         case .records: lease.recordsPerSecond.map { Format.decimals($0, 1) } ?? ""
         case .kilobytes: lease.kilobytesPerSecond.map { Format.decimals($0, 1) } ?? ""
@@ -79,6 +91,13 @@ enum ShardsTable {
         case .parents: lease.parents.joined(separator: " ")
         case .hashRange: lease.hashKeyRange.map { "\($0.start)-\($0.end)" } ?? ""
         }
+    }
+}
+
+extension Model {
+    func shardsTraits(isASCII: Bool) -> ShardsTable.Traits {
+        ShardsTable.Traits(
+            hasStandardNames: rows.hasStandardNames, hasChildren: snapshot?.children.isEmpty == false, isASCII: isASCII)
     }
 }
 
@@ -120,18 +139,17 @@ extension Frame {
     private mutating func drawTable(_ snapshot: FleetSnapshot, _ rows: [Int], in area: Rect) {
         let state = model.list(.shards)
         let selection = state.index < rows.count && snapshot.leases[rows[state.index]].id == model.selectedLease
-        let all = ShardColumn.allCases
+        let traits = model.shardsTraits(isASCII: symbols.isASCII)
+        let all = traits.columns
         let table = Table(
-            columns: ShardsTable.columns(
-                width: area.width, hasStandardNames: model.rows.hasStandardNames, isASCII: symbols.isASCII),
+            columns: ShardsTable.columns(width: area.width, traits),
             rowCount: rows.count,
             offset: state.offset, selection: selection ? state.index : nil,
             sort: model.sort.column.flatMap { column in
                 all.firstIndex(of: column).map { .init(column: $0, isAscending: model.sort.isAscending) }
             }, hasFocus: model.focus == .shards && model.overlay == nil)
         let barWidth = rows.count > Table.bodyHeight(area) ? 1 : 0
-        let places = ShardsTable.places(
-            width: area.width - barWidth, hasStandardNames: model.rows.hasStandardNames, isASCII: symbols.isASCII)
+        let places = ShardsTable.places(width: area.width - barWidth, traits)
         let historyWidth = places.first { $0.column == .history }?.width ?? 0
         let samples = Graph.sampleCount(width: historyWidth, symbols: symbols.graph)
         var picture = buffer
@@ -186,6 +204,7 @@ extension Frame {
             let prefix = lease.isCheckpointAgeExact || lease.checkpointAge == nil ? "" : ">"
             return .text(
                 prefix + Format.age(lease.checkpointAge, symbols), isOld && !isEnded ? look.style(.warning) : text)
+        case .child: return child(lease)
         case .records:
             return number(Format.rate(lease.recordsPerSecond, symbols), isKnown: lease.recordsPerSecond != nil)
         case .kilobytes:
@@ -200,6 +219,16 @@ extension Frame {
             guard let range = lease.hashKeyRange else { return none }
             return .text("\(Format.hashKey(range.start))-\(Format.hashKey(range.end))", look.style(.dim))
         }
+    }
+
+    /// The pid of the shard's child, with a mark where there is trouble.
+    private func child(_ lease: LeaseView) -> TableField {
+        guard let child = model.snapshot?.children[lease.shardID] else { return .empty }
+        let childLook = ChildLook(child, symbols)
+        let style = look.style(childLook.role)
+        var spans = [Span(child.pid.map { "\($0)" } ?? symbols.none, style)]
+        if !childLook.mark.isEmpty { spans.insert(Span(childLook.mark + " ", style), at: 0) }
+        return .spans(spans)
     }
 
     /// Rows that have no numbers worth a column.

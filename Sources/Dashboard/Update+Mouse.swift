@@ -51,7 +51,7 @@ extension Model {
     }
 
     private mutating func wheel(by lines: Int, over target: Frame.Target?) -> [ModelEffect] {
-        if overlay != nil || detail != nil {
+        if overlay != nil || detail != nil || trace != nil {
             let key: Key = lines < 0 ? .up : .down
             return (0..<abs(lines)).flatMap { _ in handle(key) }
         }

@@ -51,6 +51,10 @@ extension Model {
     }
 
     mutating func move(_ action: Action) {
+        if trace != nil {
+            moveInTrace(action)
+            return
+        }
         if detail != nil {
             moveInDetail(action)
             return
@@ -158,8 +162,7 @@ extension Model {
     mutating func stepSort(by step: Int) {
         // Only among the columns on the screen, or the arrow would vanish.
         let shown = ShardsTable.places(
-            width: (layout.place(of: .shards)?.width ?? 2) - 2, hasStandardNames: rows.hasStandardNames,
-            isASCII: false
+            width: (layout.place(of: .shards)?.width ?? 2) - 2, shardsTraits(isASCII: false)
         ).map(\.column).filter(ShardColumn.sortable.contains)
         guard !shown.isEmpty else { return }
         let next: Int

@@ -5,7 +5,18 @@ import Machine
 extension Model {
     /// Takes what happened and says what is to be done. Nothing here waits, reads a clock or writes.
     package mutating func handle(_ event: ModelEvent) -> [ModelEffect] {
+        if case .traced(let line) = event {
+            // There may be thousands a second, and they change nothing else.
+            take(line)
+            return []
+        }
         defer { settle() }
+        let effects = respond(to: event)
+        let isEnding = effects.contains { $0 == .goHeadless || $0 == .quit }
+        return (isEnding ? closeTrace() : []) + effects
+    }
+
+    private mutating func respond(to event: ModelEvent) -> [ModelEffect] {
         switch event {
         case .terminal(let event): return handle(event)
         case .snapshotTaken(let snapshot):
@@ -39,6 +50,9 @@ extension Model {
             return []
         case .unreachable(let message, let retryAt):
             outage = Outage(message: message, retryAt: retryAt)
+            return []
+        case .traced(let line):
+            take(line)
             return []
         }
     }
@@ -99,11 +113,9 @@ extension Model {
             say(nil, "the tour ends, the controls are yours; ? shows the keys")
         }
         if let overlay { return effects + handle(key, in: overlay) }
-        let action = Binding.action(
-            of: key, focus: focus, isDetail: detail != nil, isDemo: configuration.purpose == .demo)
-        guard let action else {
+        guard let action = Binding.action(of: key, in: situation) else {
             if case .character(let character) = key {
-                let isDemoKey = Binding.all.contains { $0.scope == .demo && $0.keys.contains(key) }
+                let isDemoKey = trace == nil && Binding.all.contains { $0.scope == .demo && $0.keys.contains(key) }
                 say(
                     .info,
                     isDemoKey
@@ -113,6 +125,12 @@ extension Model {
             return effects
         }
         return effects + perform(action)
+    }
+
+    /// What keys depend on.
+    var situation: Binding.Situation {
+        Binding.Situation(
+            focus: focus, isDetail: detail != nil, isTrace: trace != nil, isDemo: configuration.purpose == .demo)
     }
 
     mutating func perform(_ action: Action) -> [ModelEffect] {
@@ -125,10 +143,13 @@ extension Model {
             detail = nil
             isZoomed.toggle()
         case .open: open()
+        case .back where trace != nil: return closeTrace()
         case .back: back()
+        case .wrap: wrapTrace()
         case .filter: startFilter()
         case .command: overlay = .input(completed(Prompt(kind: .command, input: TextInput())))
         case .help: overlay = .help(offset: 0)
+        case .freeze where trace != nil: freezeTrace()
         case .freeze: toggleFreeze()
         case .themes: startThemes()
         case .chatter:

@@ -241,11 +241,8 @@ extension Frame {
     /// What the foot shows: the keys of the pane, then those of everywhere; help and quit stay.
     private func hintBindings() -> [Binding] {
         let isDetail = model.detail != nil
-        let shown = Binding.all.filter {
-            $0.hint != nil
-                && $0.applies(focus: model.focus, isDetail: isDetail, isDemo: model.configuration.purpose == .demo)
-        }
-        let back = Binding.all.filter { $0.action == .back && isDetail }.map { binding in
+        let shown = Binding.all.filter { $0.hint != nil && $0.applies(in: model.situation) }
+        let back = Binding.all.filter { $0.action == .back && (isDetail || model.trace != nil) }.map { binding in
             var binding = binding
             binding.hint = "back"
             return binding

@@ -32,7 +32,7 @@ struct DetailLines {
         case blank
     }
 
-    private(set) var lines: [Line] = []
+    var lines: [Line] = []
     private let width: Int
     /// Where values begin.
     static let indent = 14
@@ -43,6 +43,7 @@ struct DetailLines {
         lines.append(.state(lease.state))
         add("why", Format.sentence(lease.why))
         lines.append(.blank)
+        if let child = model.snapshot?.children[lease.shardID] { addChild(child) }
         addOwners(lease)
         addProgress(lease)
         addFamily(lease, model)
@@ -66,7 +67,7 @@ struct DetailLines {
         }
     }
 
-    private mutating func add(_ name: String, _ value: String, _ role: Theme.Role = .text) {
+    mutating func add(_ name: String, _ value: String, _ role: Theme.Role = .text) {
         let wrapped = value.wrapped(to: max(8, width - Self.indent))
         for (index, line) in wrapped.enumerated() { lines.append(.pair(index == 0 ? name : "", line, role)) }
     }

@@ -60,6 +60,17 @@ enum Format {
         return decimals(min(perSecond / 1_048_576, 1e9), 1) + " MB/s"
     }
 
+    /// `820 B`, `48.2 MB`, in units of 1 024.
+    static func size(_ bytes: Int) -> String {
+        let value = Double(max(0, bytes))
+        switch value {
+        case ..<1024: return "\(max(0, bytes)) B"
+        case ..<1_048_576: return decimals(value / 1024, 1) + " KB"
+        case ..<1_073_741_824: return decimals(value / 1_048_576, 1) + " MB"
+        default: return decimals(min(value / 1_073_741_824, 1e9), 1) + " GB"
+        }
+    }
+
     /// `0017` for `shardId-000000000017`; other names stay whole. The stream of a multi-stream key goes in front.
     static func shard(_ id: String) -> String {
         guard let colon = id.lastIndex(of: ":") else { return short(id[...]) }
@@ -213,6 +224,7 @@ struct EventWord {
             case .modeChanged: ("MODE", .warning)
             case .operatorAction: ("OPERATOR", .miscellaneous)
             case .workerStopped: ("STOPPED", .warning)
+            case .childOutput: ("STDERR", .dim)
             }
         self.word = word
         self.role = role

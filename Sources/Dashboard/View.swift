@@ -55,7 +55,9 @@ struct Frame {
         drawCaption()
         drawStrip()
         drawFooter()
-        if let detail = model.detail {
+        if let trace = model.trace {
+            drawTrace(trace)
+        } else if let detail = model.detail {
             drawDetail(detail)
         } else {
             for place in layout.places { draw(place) }

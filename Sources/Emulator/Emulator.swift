@@ -2,7 +2,7 @@ package import AWSWire
 package import Machine
 import Synchronization
 
-/// Kinesis and DynamoDB of one account, in memory. Both doors (`EmulatorTransport` in process, `EmulatorServer` on a
+/// Kinesis and DynamoDB of one account, in memory, and of CloudWatch what counts metrics. Both doors (`EmulatorTransport` in process, `EmulatorServer` on a
 /// port) lead to `handle`, where the fault plan stands in front of the stores.
 ///
 /// It reads time only from its `TimeSource` and chance only from its seed; what the services do by themselves (a stream
@@ -13,14 +13,19 @@ package final class Emulator: Sendable {
     package let dynamoDB: DynamoDBService
     package let faults: FaultInjector
     package let counters = EmulatorCounters()
+    /// What was published with PutMetricData.
+    package let cloudWatch = CloudWatchService()
     let time: TimeSource
     private let start: Timestamp
     private let generator: Mutex<SeededGenerator>
+    private let onCall: (@Sendable (EmulatedCall) -> Void)?
 
+    /// - Parameter onCall: called for each call that was answered; must not block.
     package init(
         configuration: EmulatorConfiguration = EmulatorConfiguration(), time: TimeSource, seed: UInt64 = 0,
-        faults: FaultPlan = FaultPlan()
+        faults: FaultPlan = FaultPlan(), onCall: (@Sendable (EmulatedCall) -> Void)? = nil
     ) {
+        self.onCall = onCall
         var generator = SeededGenerator(seed: seed)
         self.configuration = configuration
         self.time = time
@@ -46,6 +51,7 @@ package final class Emulator: Sendable {
     package func handle(
         _ request: Request, requiresSignature: Bool = true, deadline: Timestamp = .never
     ) async throws(ConnectionLost) -> Response {
+        if CloudWatchService.isForm(request) { return respondToForm(request, requiresSignature: requiresSignature) }
         let call: ServiceCall
         do throws(ServiceError) {
             call = try ServiceCall(request, requiresSignature: requiresSignature)
@@ -111,7 +117,12 @@ package final class Emulator: Sendable {
             response.body = Bytes(JSON.encode(error.body(for: service)))
             response.headers.append(Header("x-amzn-ErrorType", error.type))
         }
-        if let service, let operation { counters.count(service, operation, result) }
+        if let service, let operation {
+            counters.count(service, operation, result)
+            onCall?(
+                EmulatedCall(
+                    at: time.wallClock(), service: service.rawValue, operation: operation, status: response.status))
+        }
         let contentType = service == .dynamodb ? "application/x-amz-json-1.0" : "application/x-amz-json-1.1"
         response.headers += [
             Header("x-amzn-RequestId", generator.withLock { $0.uuid() }),
@@ -119,6 +130,38 @@ package final class Emulator: Sendable {
             Header("Date", HTTPDate.format(time.wallClock())),
         ]
         if service == .dynamodb { response.headers.append(Header("x-amz-crc32", String(CRC32.of(response.body)))) }
+        return response
+    }
+
+    /// The query protocol, answered in XML. The fault plan knows nothing of it.
+    private func respondToForm(_ request: Request, requiresSignature: Bool) -> Response {
+        let outcome = cloudWatch.handle(request, requiresSignature: requiresSignature)
+        let requestID = generator.withLock { $0.uuid() }
+        var response = Response(
+            status: 200,
+            headers: [
+                Header("x-amzn-RequestId", requestID), Header("Content-Type", "text/xml"),
+                Header("Date", HTTPDate.format(time.wallClock())),
+            ])
+        let namespace = "http://monitoring.amazonaws.com/doc/2010-08-01/"
+        switch outcome.result {
+        case .success:
+            response.body = Bytes(
+                "<PutMetricDataResponse xmlns=\"\(namespace)\"><ResponseMetadata><RequestId>\(requestID)</RequestId>"
+                    + "</ResponseMetadata></PutMetricDataResponse>")
+        case .failure(let error):
+            response.status = error.status
+            response.body = Bytes(
+                "<ErrorResponse xmlns=\"\(namespace)\"><Error><Type>Sender</Type><Code>\(error.type)</Code><Message>"
+                    + error.message.xmlEscaped + "</Message></Error><RequestId>\(requestID)</RequestId></ErrorResponse>"
+            )
+        }
+        if let operation = outcome.operation {
+            counters.count("CloudWatch.\(operation)", isFailure: response.status != 200)
+            onCall?(
+                EmulatedCall(
+                    at: time.wallClock(), service: "monitoring", operation: operation, status: response.status))
+        }
         return response
     }
 
@@ -165,6 +208,12 @@ enum ServiceAnswer: Sendable {
         case .tree(let value): Bytes(JSON.encode(value))
         case .encoded(let bytes, _): Bytes(bytes)
         }
+    }
+}
+
+extension String {
+    fileprivate var xmlEscaped: String {
+        replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
     }
 }
 

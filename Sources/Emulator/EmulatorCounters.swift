@@ -30,12 +30,16 @@ package final class EmulatorCounters: Sendable {
             if error.type == "UnknownOperationException" { return }
             (isFailure, isThrottle) = (true, error.isThrottle)
         }
+        count(Self.name(service, operation), isFailure: isFailure, isThrottle: isThrottle)
+    }
+
+    func count(_ name: String, isFailure: Bool, isThrottle: Bool = false) {
         counts.withLock { counts in
-            var count = counts[Self.name(service, operation)] ?? Count()
+            var count = counts[name] ?? Count()
             count.calls += 1
             if isFailure { count.failures += 1 }
             if isThrottle { count.throttles += 1 }
-            counts[Self.name(service, operation)] = count
+            counts[name] = count
         }
     }
 

@@ -7,6 +7,8 @@ struct EventLog: Sendable {
     private let capacity: Int
     private var entries: Deque<LoggedEvent> = []
     private var nextSeq = 1
+    /// How many of the entries are lines of children.
+    private var outputCount = 0
     /// Table events that an engine event may still replace.
     private var held: [(event: WorkerEvent, until: Timestamp)] = []
     /// What engines said of late, to recognise the same in the table.
@@ -20,8 +22,8 @@ struct EventLog: Sendable {
     init(capacity: Int) { self.capacity = max(1, capacity) }
 
     var events: [LoggedEvent] { Array(entries) }
-    var last: WorkerEvent? { entries.last?.event }
-    var hasHeldEvents: Bool { !held.isEmpty }
+    /// The newest event that is ours, not a child's line.
+    var last: WorkerEvent? { entries.last { $0.event.kind != .childOutput }?.event }
     var heldUntil: Timestamp? { held.first?.until }
 
     /// Takes an event in; a table event that an engine already told is dropped.
@@ -51,9 +53,19 @@ struct EventLog: Sendable {
     }
 
     private mutating func log(_ event: WorkerEvent) {
-        if entries.count >= capacity { entries.removeFirst(entries.count - capacity + 1) }
+        let isOutput = event.kind == .childOutput
+        if isOutput, outputCount >= max(1, capacity / 2) {
+            // Children may talk as much as they like: half of the log stays for everything else.
+            if let oldest = entries.firstIndex(where: { $0.event.kind == .childOutput }) { remove(at: oldest) }
+        }
+        while entries.count >= capacity { remove(at: 0) }
+        if isOutput { outputCount += 1 }
         entries.append(LoggedEvent(seq: nextSeq, event))
         nextSeq += 1
+    }
+
+    private mutating func remove(at index: Int) {
+        if entries.remove(at: index).event.kind == .childOutput { outputCount -= 1 }
     }
 
     private func wasSaid(_ event: WorkerEvent, at now: Timestamp) -> Bool {

@@ -34,6 +34,7 @@ extension FleetMachine {
             findings += rowFindings(otherRows)
         }
         findings += stoppedFindings()
+        findings += childFindings(at: now)
         var since: [String: UnixTime] = [:]
         var problems: [Problem] = []
         for finding in findings {
@@ -374,7 +375,7 @@ extension String {
 
 extension [String] {
     /// The first three shards, and how many more.
-    fileprivate var briefShards: String {
+    var briefShards: String {
         let shown = sorted().prefix(3).map(\.briefShard).joined(separator: ", ")
         return count > 3 ? "\(shown) and \(count - 3) more" : shown
     }

@@ -7,7 +7,11 @@ extension FleetMachine {
     mutating func happened(_ event: WorkerEvent, at now: Timestamp) {
         schedule.isDirty = true
         if let shard = event.shardID { flowed(event, shard, at: now) }
-        if !isForCountingOnly(event) { log.append(event, at: now) }
+        if event.kind == .childOutput {
+            for event in outputGate.take(event, at: now) { log.append(event, at: now) }
+        } else if !isForCountingOnly(event) {
+            log.append(event, at: now)
+        }
     }
 
     private mutating func flowed(_ event: WorkerEvent, _ shard: String, at now: Timestamp) {
@@ -54,7 +58,7 @@ extension FleetMachine {
     mutating func sample(at now: Timestamp) {
         guard schedule.nextSample <= now else { return }
         for shard in Array(flows.keys) { flows[shard]?.sample(at: now) }
-        if !flows.isEmpty { schedule.isDirty = true }
+        if !flows.isEmpty || children.isWaiting { schedule.isDirty = true }
         throttledAt = throttledAt.filter { now - $0.value.at < .seconds(30) }
         let tick = configuration.historyInterval
         let isHistoryDue = (now - startedAt).wholeNanoseconds / max(1, tick.wholeNanoseconds) != historyTicks
@@ -62,7 +66,7 @@ extension FleetMachine {
             historyTicks = (now - startedAt).wholeNanoseconds / max(1, tick.wholeNanoseconds)
             appendHistories(at: now)
         }
-        let step: Duration = flows.isEmpty ? max(.seconds(1), tick) : .seconds(1)
+        let step: Duration = flows.isEmpty && !children.isWaiting ? max(.seconds(1), tick) : .seconds(1)
         schedule.nextSample = now + step
     }
 

@@ -21,6 +21,8 @@ extension FleetMachine {
         /// An operator's write returned this row.
         case rowWritten(Item)
         case ownWorkersChanged([OwnWorker])
+        /// All children that the program runs now, also those that time alone made older.
+        case childrenChanged([ChildView])
         case writabilityChanged(Bool)
         case refreshChanged(RefreshRate)
         /// Read now.

@@ -56,6 +56,7 @@ extension FleetMachine {
         snapshot.otherRows = otherRows()
         snapshot.workers = census.workers(leader: leader)
         snapshot.events = log.events
+        snapshot.children = children.views(at: now)
         snapshot.cost = meter.cost(at: now, watchedFor: now - startedAt)
         snapshot.totals = totals(of: views, workers: snapshot.workers.count)
         snapshot.problems = problems(views, survey: survey, otherRows: snapshot.otherRows, at: now)

@@ -44,11 +44,14 @@ package struct FleetMachine: Machine {
     var ownWorkers: [String: OwnWorker] = [:]
     /// Shards that our own engine gave up processing while it keeps their leases, with its last word on them.
     var stoppedShards: [String: String] = [:]
+    /// The child processes that read shards for our own workers.
+    var children = Children()
     /// When a shard was last throttled, for the engine or for a producer.
     var throttledAt: [String: (at: Timestamp, message: String?)] = [:]
 
     // What is kept for people.
     var log: EventLog
+    var outputGate = OutputGate()
     var lagHistory = History()
     var historyTicks: Int64 = 0
     /// Since when a shard takes nearly all that it may.
@@ -107,6 +110,9 @@ package struct FleetMachine: Machine {
         case .ownWorkersChanged(let workers):
             ownWorkers = Dictionary(workers.map { ($0.workerID, $0) }, uniquingKeysWith: { $1 })
             schedule.isDirty = true
+        case .childrenChanged(let views):
+            children.told(views, at: now)
+            schedule.isDirty = true
         case .writabilityChanged(let isWritable):
             configuration.identity.isWritable = isWritable
             schedule.isDirty = true
@@ -134,15 +140,18 @@ package struct FleetMachine: Machine {
             coordinatorTable: FleetMode.coordinatorTable(application: configuration.identity.application))
         sample(at: now)
         if log.settle(at: now) { schedule.isDirty = true }
+        for event in outputGate.flush(at: now) {
+            log.append(event, at: now)
+            schedule.isDirty = true
+        }
         if schedule.isDirty, schedule.nextPublish <= now {
             schedule.isDirty = false
             schedule.nextPublish = now + configuration.publishInterval
             effects.append(.publish(snapshot(at: now)))
         }
-        let isWaiting = log.hasHeldEvents
         if let wake = schedule.wake(
             at: now, isScanning: pass != nil || notALeaseTable != nil,
-            heldUntil: isWaiting ? log.heldUntil : nil)
+            heldUntil: [log.heldUntil, outputGate.flushAt].compactMap { $0 }.min())
         {
             effects.append(.wake(wake))
         }

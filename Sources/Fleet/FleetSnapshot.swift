@@ -38,6 +38,8 @@ package struct FleetSnapshot: Hashable, Sendable {
     package var shards: ShardTree?
     /// Sorted by id.
     package var workers: [WorkerView]
+    /// The child processes of this program, by the shard that each reads; empty where it runs none.
+    package var children: [String: ChildView]
     /// The newest events, oldest first, bounded.
     package var events: [LoggedEvent]
     /// Most severe first.
@@ -52,7 +54,8 @@ package struct FleetSnapshot: Hashable, Sendable {
         refreshInterval: Duration = .seconds(5), scans: Int = 0, generation: Generation = .unknown,
         mode: FleetMode? = nil, leader: String? = nil, failoverTime: FailoverTime = .assumed,
         retention: Duration? = nil, leases: [LeaseView] = [], otherRows: [OtherRow] = [], holes: [HashKeyRange] = [],
-        shards: ShardTree? = nil, workers: [WorkerView] = [], events: [LoggedEvent] = [], problems: [Problem] = [],
+        shards: ShardTree? = nil, workers: [WorkerView] = [],
+        children: [String: ChildView] = [:], events: [LoggedEvent] = [], problems: [Problem] = [],
         verdict: Verdict = Verdict(), totals: FleetTotals = FleetTotals(), cost: Cost = Cost()
     ) {
         self.identity = identity
@@ -73,6 +76,7 @@ package struct FleetSnapshot: Hashable, Sendable {
         self.holes = holes
         self.shards = shards
         self.workers = workers
+        self.children = children
         self.events = events
         self.problems = problems
         self.verdict = verdict

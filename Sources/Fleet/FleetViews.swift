@@ -103,6 +103,8 @@ package struct Problem: Hashable, Sendable, Identifiable {
         case stream = "STREAM"
         case clock = "CLOCK"
         case denied = "DENIED"
+        /// A child process keeps us waiting, failed, or writes what is no message.
+        case child = "CHILD"
     }
 
     /// Stable while the problem lasts.

@@ -14,6 +14,7 @@ package struct Recorder: Sendable {
     private var passUnits = 0.0
     private var passCalls = 0
     private var shards: [Shard]?
+    private var children = Children()
     private var number = 0
 
     package init(_ configuration: FleetConfiguration) { self.configuration = configuration }
@@ -38,7 +39,7 @@ package struct Recorder: Sendable {
 
     /// The lines for what was heard at `now`: none or one.
     package mutating func lines(for event: FleetMachine.Event, at now: Timestamp) -> [String] {
-        guard let (kind, members) = line(event) else { return [] }
+        guard let (kind, members) = line(event, at: now) else { return [] }
         var value = members
         value["is"] = .string(kind)
         value["t"] = .int((now - startedAt).wholeNanoseconds)
@@ -56,7 +57,7 @@ package struct Recorder: Sendable {
         return [.record(lines, number: number)]
     }
 
-    private mutating func line(_ event: FleetMachine.Event) -> (String, AWSValue)? {
+    private mutating func line(_ event: FleetMachine.Event, at now: Timestamp) -> (String, AWSValue)? {
         switch event {
         case .scanned(let page, let info): return scanned(page, info)
         case .scanFailed(let error, let info):
@@ -87,6 +88,8 @@ package struct Recorder: Sendable {
         case .migrationItemFailed(let error, let info): return ("failed", Self.failed("migration", error, info))
         case .migrationItemRead(let item, let info):
             return ("migration", Self.members(info, ["item": item.map(\.wire)]))
+        // A program's own lines may hold what it read; a recording never does.
+        case .happened(let event) where event.kind == .childOutput: return nil
         case .happened(let event):
             guard let value = try? JSON.decode(Bytes(event.json(seq: 0))) else { return nil }
             return ("event", ["event": value])
@@ -104,10 +107,27 @@ package struct Recorder: Sendable {
                         })
                 ]
             )
+        case .childrenChanged(let views): return changes(of: views, at: now)
         case .woke, .tableDescribed, .writabilityChanged, .refreshChanged, .refreshRequested,
             .stopRequested:
             return nil
         }
+    }
+
+    /// Children as what changed, like rows: they are told every second.
+    private mutating func changes(of views: [ChildView], at now: Timestamp) -> (String, AWSValue)? {
+        var told = Children()
+        told.told(views, at: now)
+        let (changed, gone) = told.changes(since: children)
+        if changed.isEmpty && gone.isEmpty { return nil }
+        children = told
+        return (
+            "children",
+            .members([
+                "children": changed.isEmpty ? nil : .list(changed.map(\.recorded)),
+                "gone": gone.isEmpty ? nil : .list(gone.map { .string($0) }),
+            ])
+        )
     }
 
     /// One line for a scan, with its last page.

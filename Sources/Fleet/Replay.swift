@@ -16,6 +16,7 @@ package struct Replay: Sendable {
     private var machine: FleetMachine
     private var items: [String: Item] = [:]
     private var shards: [Shard] = []
+    private var children = Children()
     private var now: Timestamp = .zero
     private var wakes: [Timestamp] = []
     private var lineNumber = 1
@@ -55,7 +56,7 @@ package struct Replay: Sendable {
         guard let time = value["t"]?.int else { throw malformed("it has no time") }
         let at = max(now, Timestamp(nanoseconds: Int64(time)))
         var snapshots = advance(to: at)
-        guard let event = try event(value) else { return snapshots }
+        guard let event = try event(value, at: at) else { return snapshots }
         snapshots += note(machine.handle(event, at: at))
         return snapshots
     }
@@ -90,7 +91,7 @@ package struct Replay: Sendable {
         return snapshots
     }
 
-    private mutating func event(_ value: AWSValue) throws(Malformed) -> FleetMachine.Event? {
+    private mutating func event(_ value: AWSValue, at: Timestamp) throws(Malformed) -> FleetMachine.Event? {
         let info = FleetMachine.CallInfo(
             wallClock: UnixTime(milliseconds: Int64(value["wall"]?.int ?? 0)),
             serviceDate: value["date"]?.int.map { UnixTime(milliseconds: Int64($0)) },
@@ -129,6 +130,14 @@ package struct Replay: Sendable {
                             isStopped: worker["stopped"]?.bool ?? false)
                     }
                 })
+        case "children":
+            var views = children.views(at: at)
+            for shard in value["gone"]?.strings ?? [] { views[shard] = nil }
+            for view in (value["children"]?.list ?? []).compactMap(ChildView.init(recorded:)) {
+                views[view.shardID] = view
+            }
+            children.told(views.values.sorted { $0.shardID < $1.shardID }, at: at)
+            return .childrenChanged(children.views.values.sorted { $0.shardID < $1.shardID })
         case "event":
             guard let event = value["event"].flatMap({ WorkerEvent(recorded: $0) }) else {
                 throw malformed("an event that is none")

@@ -37,7 +37,7 @@ struct HeldLease: Sendable {
         case released
     }
 
-    private struct Sent: Sendable {
+    struct Sent: Sendable {
         var write: Write
         var at: Timestamp
     }
@@ -51,7 +51,7 @@ struct HeldLease: Sendable {
     private(set) var confirmedAt: Timestamp
     private var nextRenewal: Timestamp
     private var queue: [Write] = []
-    private var inFlight: Sent?
+    private(set) var inFlight: Sent?
     private var isReading = false
     /// A write whose answer was lost; it may be applied, now or later.
     private var unknown: Sent?

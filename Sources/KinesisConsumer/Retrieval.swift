@@ -201,6 +201,12 @@ struct Retrieval: Sendable {
         nextFetchAt = now
     }
 
+    /// What was on its way came, and nobody wants it.
+    mutating func dropAnswer() {
+        isFetching = false
+        isFetchStale = false
+    }
+
     private mutating func dropStaleAnswer() -> Bool {
         defer { isFetchStale = false }
         return isFetchStale

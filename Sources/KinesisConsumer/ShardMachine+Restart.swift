@@ -24,7 +24,7 @@ extension ShardMachine {
         attempts = restarts
         checkpoints.restart()
         retrieval.restart(from: checkpoints.committed, now)
-        isStopped = restarts > configuration.restartsMax
+        isStopped = restarts >= configuration.restartsMax
         notBefore = now + backOff
         return effects + [processorFailed(abandoned.name, message)]
     }

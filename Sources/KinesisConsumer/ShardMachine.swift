@@ -263,7 +263,10 @@ struct ShardMachine: Sendable {
     }
 
     private mutating func fetched(_ batch: FetchedBatch, _ now: Timestamp) -> [Effect] {
-        guard state == .processing, !isLost, shutdownDeadline == nil else { return [.discard([batch.id])] }
+        guard state == .processing, !isLost, shutdownDeadline == nil else {
+            retrieval.dropAnswer()
+            return [.discard([batch.id])]
+        }
         return retrieval.fetched(batch, shardID: shardID, now)
     }
 

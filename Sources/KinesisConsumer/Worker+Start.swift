@@ -148,9 +148,11 @@ extension Worker {
 
     /// Creates a lease unless it is there; true where this call did it.
     ///
-    /// - Parameter lookedAt: when the shards and leases were read that say it is missing. After failoverTimeMillis it
-    ///   may have been created, read to its end and deleted, and would be read once more: look again.
-    func create(_ lease: Lease, lookedAt: Timestamp) async throws(AWSError) -> Bool {
+    /// - Parameters:
+    ///   - lookedAt: when the shards and leases were read that say it is missing. After failoverTimeMillis it may have
+    ///     been created, read to its end and deleted, and would be read once more: look again.
+    ///   - isChild: its parent has just ended here.
+    func create(_ lease: Lease, lookedAt: Timestamp, isChild: Bool = false) async throws(AWSError) -> Bool {
         guard time.now() - lookedAt < configuration.failoverTime else {
             throw AWSError(
                 operation: "DynamoDB.PutItem",
@@ -158,8 +160,11 @@ extension Worker {
                     TransportError(.timedOut, "the shards were listed too long ago", requestWasSent: false)))
         }
         do {
-            try await dynamoDB.putNewItem(
-                configuration.tableName, LeaseTable.newItem(lease), hashKey: LeaseTable.hashKey)
+            try await measured(.createLease(lease.checkpoint, isChild: isChild), shardID: lease.shardID) {
+                () async throws(AWSError) in
+                try await dynamoDB.putNewItem(
+                    configuration.tableName, LeaseTable.newItem(lease), hashKey: LeaseTable.hashKey)
+            }
             return true
         } catch {
             if error.meaning == .conditionFailed { return false }

@@ -20,6 +20,7 @@ public final class Worker: Sendable {
     let time: TimeSource
     let makeProcessor: @Sendable (_ shardID: String) -> any RecordProcessor
     private let onEvent: @Sendable (WorkerEvent) -> Void
+    private let onMeasure: (@Sendable (WorkerMeasure) -> Void)?
     private let eventContinuation: AsyncStream<WorkerEvent>.Continuation
     /// What happens, in order. What nobody reads is dropped, oldest first, beyond 8 192 events.
     public let events: AsyncStream<WorkerEvent>
@@ -36,10 +37,12 @@ public final class Worker: Sendable {
     ///   - time: the clocks; `TimeSource.system` outside of tests.
     ///   - seed: of every random choice that the worker makes.
     ///   - onEvent: called for each event, before it enters `events`; must not block.
+    ///   - onMeasure: called for each thing done, with the time it took; must not block. Without it nothing is measured.
     ///   - processor: makes the processor of a tenure.
     public init(
         _ configuration: WorkerConfiguration, kinesis: KinesisClient, dynamoDB: DynamoDBClient, time: TimeSource,
         seed: UInt64, onEvent: @escaping @Sendable (WorkerEvent) -> Void = { _ in },
+        onMeasure: (@Sendable (WorkerMeasure) -> Void)? = nil,
         processor: @escaping @Sendable (_ shardID: String) -> any RecordProcessor
     ) {
         self.configuration = configuration
@@ -50,6 +53,7 @@ public final class Worker: Sendable {
         self.dynamoDB = leaseTable
         self.time = time
         self.onEvent = onEvent
+        self.onMeasure = onMeasure
         makeProcessor = processor
         state = Mutex(State(generator: SeededGenerator(seed: seed)))
         (events, eventContinuation) = AsyncStream.makeStream(
@@ -68,9 +72,10 @@ public final class Worker: Sendable {
         guard isFirst else { throw WorkerRefusal("this worker ran already; make a new one") }
         defer { eventContinuation.finish() }
         if let mistake = configuration.mistakes.first { throw WorkerRefusal(mistake) }
-        guard let start = try await prepare() else { return }
+        guard let start = try await measured(.initialize, { try await prepare() }) else { return }
         let generator = state.withLock { $0.generator.split() }
-        let machine = WorkerMachine(configuration, generator: generator)
+        var machine = WorkerMachine(configuration, generator: generator)
+        machine.isMeasured = isMeasured
         let runtime = WorkerRuntime(self)
         defer { runtime.close() }
         mailbox.post(.started(start))
@@ -103,5 +108,31 @@ public final class Worker: Sendable {
         event.workerID = configuration.workerID
         onEvent(event)
         eventContinuation.yield(event)
+    }
+
+    var isMeasured: Bool { onMeasure != nil }
+
+    /// Dates `measure` and passes it on.
+    func report(_ measure: WorkerMeasure) {
+        guard let onMeasure else { return }
+        var measure = measure
+        measure.at = time.wallClock()
+        onMeasure(measure)
+    }
+
+    /// Does `body` and reports how long it took and whether it threw.
+    func measured<Answer, Failure: Error>(
+        _ operation: WorkerMeasure.Operation, shardID: String? = nil, _ body: () async throws(Failure) -> Answer
+    ) async throws(Failure) -> Answer {
+        guard isMeasured else { return try await body() }
+        let start = time.now()
+        do throws(Failure) {
+            let answer = try await body()
+            report(WorkerMeasure(operation, shardID: shardID, duration: time.now() - start))
+            return answer
+        } catch {
+            report(WorkerMeasure(operation, shardID: shardID, duration: time.now() - start, isSuccess: false))
+            throw error
+        }
     }
 }

@@ -103,7 +103,7 @@ public struct WorkerConfiguration: Sendable {
         require(idleTimeBetweenReads >= .milliseconds(200), "idleTimeBetweenReadsInMillis must be at least 200")
         require(maxLeasesForWorker > 0, "maxLeasesForWorker must be positive")
         require(maxLeasesToStealAtOneTime > 0, "maxLeasesToStealAtOneTime must be positive")
-        require(restartsMax >= 0, "restartsMax must not be negative")
+        require(restartsMax > 0, "restartsMax must be positive")
         require(prefetchBatchesMax > 0, "maxPendingProcessRecordsInput must be positive")
         return mistakes
     }

@@ -82,6 +82,7 @@ extension WorkerMachine {
             maxLeases: configuration.maxLeasesForWorker, maxToSteal: configuration.maxLeasesToStealAtOneTime,
             mayTakeOverTarget: true, maySteal: maySteal)
         let decision = decideTaking(view, using: &generator)
+        if isMeasured { taking = counts(of: decision, view, now) }
         return slowStart(decision.take).compactMap { take($0, isSteal: false, now) }
             + decision.steal.compactMap { take($0, isSteal: true, now) }
     }

@@ -150,6 +150,9 @@ extension WorkerMachine {
         for case .lease(let lease) in read where lease.isEnded { parentEndedElsewhere(lease.shardID) }
         var effects = doubt(read, now) + takeLeases(maySteal: scanning.isTakersRun, now)
         if scanning.isTakersRun { effects += failoverWarnings() }
+        if isMeasured, scanning.isTakersRun {
+            effects.append(.report(WorkerMeasure(.takeLeases(taking), duration: now - scanning.at)))
+        }
         upkeep.nextExpiry = nextExpiry(after: now)
         return effects
     }
@@ -207,8 +210,14 @@ extension WorkerMachine {
             min(upkeep.segmentInterval * (1 << min(upkeep.scanFailures, 4)), .seconds(10)), by: 0.2)
         upkeep.nextSegmentScan = now + pause
         if scanning.isTakersRun { upkeep.nextWholeScan = now + pause }
-        guard upkeep.scanFailures == 2 || upkeep.scanFailures % 20 == 0 else { return [] }
-        return [.emit(WorkerEvent(.throttled, at: .zero, message: message))]
+        var effects: [Effect] = []
+        if isMeasured, scanning.isTakersRun {
+            effects.append(.report(WorkerMeasure(.takeLeases(nil), duration: now - scanning.at, isSuccess: false)))
+        }
+        if upkeep.scanFailures == 2 || upkeep.scanFailures % 20 == 0 {
+            effects.append(.emit(WorkerEvent(.throttled, at: .zero, message: message)))
+        }
+        return effects
     }
 
     // MARK: Shard sync, audit and cleanup (kcl.md §5)
@@ -265,11 +274,11 @@ extension WorkerMachine {
         let leader = shardSyncLeader(owners: leases.compactMap(\.leaseOwner))
         guard leader == nil || leader == configuration.workerID else {
             upkeep.holeSightings = 0
-            return []
+            return isMeasured ? [.report(WorkerMeasure(.auditByAnother))] : []
         }
         if !rows.values.contains(where: { $0.lease != nil }) {
             upkeep.syncWanted = true
-            return []
+            return isMeasured ? [.report(WorkerMeasure(.audit(hasHoles: true, wantsSync: true)))] : []
         }
         var effects: [Effect] = []
         var ranges: [HashKeyRange] = []
@@ -284,6 +293,10 @@ extension WorkerMachine {
         if upkeep.holeSightings >= configuration.leasesRecoveryAuditorConfidenceThreshold {
             upkeep.holeSightings = 0
             upkeep.syncWanted = true
+        }
+        if isMeasured {
+            let operation = WorkerMeasure.Operation.audit(hasHoles: !found.isEmpty, wantsSync: upkeep.syncWanted)
+            effects.append(.report(WorkerMeasure(operation)))
         }
         return effects
     }

@@ -43,6 +43,7 @@ struct WorkerMachine: Machine, Sendable {
         /// The tenure is over: its processor and its batches can go.
         case forget(tenure: Int)
         case emit(WorkerEvent)
+        case report(WorkerMeasure)
     }
 
     /// What the straight line before the first take found out.
@@ -90,6 +91,10 @@ struct WorkerMachine: Machine, Sendable {
     /// Where a LATEST shard was first read: it resumes there while this worker lives (kcl.md §0.10).
     var latestStarts: [String: ShardPosition] = [:]
     var mode: FleetMode?
+    /// Whether somebody wants measures.
+    var isMeasured = false
+    /// Counts of the last decision on what to take, while somebody wants them.
+    var taking = WorkerMeasure.Taking()
     private var lastToken = 0
     private var isStarted = false
     private(set) var isShuttingDown = false
@@ -279,10 +284,11 @@ struct WorkerMachine: Machine, Sendable {
         _ key: String, _ token: Int, _ result: WriteResult, _ now: Timestamp
     ) -> [Effect] {
         guard var tenure = tenures[key], tenure.token == token else { return [] }
+        let measure = isMeasured ? measure(of: tenure.held, result, now) : nil
         let actions = tenure.held.written(result, at: now)
         let effects = route(actions, &tenure, now)
         tenures[key] = tenure
-        return effects
+        return (measure.map { [.report($0)] } ?? []) + effects
     }
 
     private mutating func read(_ key: String, _ row: LeaseRow?, _ failed: Bool, _ now: Timestamp) -> [Effect] {

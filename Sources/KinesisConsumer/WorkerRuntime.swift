@@ -46,7 +46,12 @@ final class WorkerRuntime: Sendable {
             do { return .modeChecked(try await worker.checkMode()) } catch { return .modeCheckFailed }
         case .take(let key, let update):
             let sentAt = worker.time.now()
-            return .taken(key: key, await write(update), sentAt: sentAt)
+            let result = await write(update)
+            worker.report(
+                WorkerMeasure(
+                    .takeLease(isTaken: result.isStored), shardID: key, duration: worker.time.now() - sentAt,
+                    isSuccess: result.isAnswer))
+            return .taken(key: key, result, sentAt: sentAt)
         case .write(let key, let tenure, let update):
             return .written(key: key, tenure: tenure, await write(update))
         case .read(let key): return await read(key)
@@ -59,7 +64,7 @@ final class WorkerRuntime: Sendable {
         case .shard(let tenure, let leaseKey, let effect):
             return await perform(effect, tenure: tenure, leaseKey: leaseKey)
         // Performed on the spot.
-        case .forget, .emit: return nil
+        case .forget, .emit, .report: return nil
         }
     }
 
@@ -67,6 +72,7 @@ final class WorkerRuntime: Sendable {
     func performImmediately(_ effect: WorkerMachine.Effect) -> Bool {
         switch effect {
         case .emit(let event), .shard(_, _, .emit(let event)): worker.emit(event)
+        case .report(let measure): worker.report(measure)
         case .forget(let tenure): forget(tenure)
         case .shard(_, _, .discard(let ids)):
             payload.withLock { payload in for id in ids { payload.batches[id] = nil } }
@@ -115,9 +121,12 @@ final class WorkerRuntime: Sendable {
         var next: Item?
         do {
             repeat {
-                let page = try await worker.dynamoDB.scan(
-                    table, startingAfter: next, segment: scan.isWhole ? nil : scan.segment,
-                    totalSegments: scan.isWhole ? nil : scan.segments, attemptsMax: 1)
+                let start = next
+                let page = try await worker.measured(.listLeases) { () async throws(AWSError) in
+                    try await worker.dynamoDB.scan(
+                        table, startingAfter: start, segment: scan.isWhole ? nil : scan.segment,
+                        totalSegments: scan.isWhole ? nil : scan.segments, attemptsMax: 1)
+                }
                 rows += page.items.map(LeaseTable.row)
                 units += page.consumedReadUnits ?? 0
                 next = page.lastEvaluatedKey
@@ -151,7 +160,10 @@ final class WorkerRuntime: Sendable {
 
     private func listShards() async -> WorkerMachine.Event {
         do {
-            return .shardsListed(ShardTree(try await worker.kinesis.listShards(stream: configuration.streamName)))
+            let shards = try await worker.measured(.listShards) { () async throws(AWSError) in
+                try await worker.kinesis.listShards(stream: configuration.streamName)
+            }
+            return .shardsListed(ShardTree(shards))
         } catch {
             return error.meaning == .notFound ? .shardsListed(nil) : .listFailed(error.description)
         }
@@ -170,7 +182,8 @@ final class WorkerRuntime: Sendable {
             return .shard(tenure: tenure, await iterator(leaseKey, position))
         case .fetch(let iterator, let dropThrough, let range):
             return .shard(
-                tenure: tenure, await fetch(iterator, tenure: tenure, dropThrough: dropThrough, range: range))
+                tenure: tenure,
+                await fetch(iterator, shard: leaseKey, tenure: tenure, dropThrough: dropThrough, range: range))
         case .findChildren: return .shard(tenure: tenure, await findChildren(leaseKey))
         case .createChildren(let children):
             return .shard(tenure: tenure, await createChildren(children, parent: leaseKey))
@@ -196,8 +209,10 @@ final class WorkerRuntime: Sendable {
     private func iterator(_ shard: String, _ position: ShardPosition) async -> ShardMachine.Event {
         let asked = worker.time.now()
         do {
-            let iterator = try await worker.kinesis.shardIterator(
-                stream: configuration.streamName, shard: shard, at: position)
+            let iterator = try await worker.measured(.getShardIterator, shardID: shard) {
+                () async throws(AWSError) in
+                try await worker.kinesis.shardIterator(stream: configuration.streamName, shard: shard, at: position)
+            }
             // The service's clock is known to the second.
             let earlier = worker.time.now() - asked + .seconds(1)
             let latestAt = worker.kinesis.client.serviceTime + (.zero - earlier)
@@ -208,18 +223,24 @@ final class WorkerRuntime: Sendable {
     }
 
     private func fetch(
-        _ iterator: String, tenure: Int, dropThrough: Checkpoint?, range: HashKeyRange?
+        _ iterator: String, shard: String, tenure: Int, dropThrough: Checkpoint?, range: HashKeyRange?
     ) async -> ShardMachine.Event {
         let batch: RecordBatch
         do {
-            batch = try await worker.kinesis.getRecords(iterator: iterator, limit: configuration.maxRecords)
+            batch = try await worker.measured(.getRecords, shardID: shard) { () async throws(AWSError) in
+                try await worker.kinesis.getRecords(iterator: iterator, limit: configuration.maxRecords)
+            }
         } catch {
+            if error.meaning == .expiredIterator { worker.report(WorkerMeasure(.expireIterator, shardID: shard)) }
             return .retrievalFailed(error.meaning, error.description)
         }
         var records = deaggregate(batch.records, in: range)
         if let dropThrough {
             let start = records.firstIndex { $0.checkpoint > dropThrough } ?? records.endIndex
             records.removeFirst(start)
+        }
+        if records.isEmpty, !configuration.callProcessRecordsEvenForEmptyRecordList {
+            worker.report(WorkerMeasure(.process(millisBehindLatest: batch.millisBehindLatest), shardID: shard))
         }
         let id = payload.withLock { payload in
             payload.lastID += 1
@@ -262,7 +283,9 @@ final class WorkerRuntime: Sendable {
                     }
                 }
                 // Of a merge, both parents come by here; the one whose write it was says so.
-                guard try await worker.create(childLease(child), lookedAt: lookedAt) else { continue }
+                guard try await worker.create(childLease(child), lookedAt: lookedAt, isChild: true) else {
+                    continue
+                }
                 worker.emit(
                     WorkerEvent(
                         .childLeaseCreated, at: .zero, shardID: child.shardID, checkpoint: .trimHorizon,
@@ -286,18 +309,26 @@ final class WorkerRuntime: Sendable {
         do {
             switch call {
             case .initialize(let checkpoint, let pending):
-                try await processor.initialize(
-                    InitializationInput(shardID: leaseKey, checkpoint: checkpoint, pendingCheckpoint: pending))
+                try await worker.measured(.initializeProcessor, shardID: leaseKey) {
+                    try await processor.initialize(
+                        InitializationInput(shardID: leaseKey, checkpoint: checkpoint, pendingCheckpoint: pending))
+                }
             case .processRecords(let id):
                 guard let batch = payload.withLock({ $0.batches[id] }) else { return .notHandedOver(batch: id) }
                 // The last moment before the records leave our hands; this task may have waited to run.
                 guard worker.time.now() < fence else { return .notHandedOver(batch: id) }
-                try await processor.processRecords(
-                    ProcessRecordsInput(
-                        shardID: leaseKey, records: batch.records, millisBehindLatest: batch.millisBehindLatest,
-                        checkpointer: checkpointer))
-            case .leaseLost: await processor.leaseLost()
-            case .shardEnded: try await processor.shardEnded(checkpointer)
+                let input = ProcessRecordsInput(
+                    shardID: leaseKey, records: batch.records, millisBehindLatest: batch.millisBehindLatest,
+                    checkpointer: checkpointer)
+                try await worker.measured(measure(of: batch), shardID: leaseKey) {
+                    try await processor.processRecords(input)
+                }
+            case .leaseLost:
+                await worker.measured(.shutDownProcessor, shardID: leaseKey) { await processor.leaseLost() }
+            case .shardEnded:
+                try await worker.measured(.shutDownProcessor, shardID: leaseKey) {
+                    try await processor.shardEnded(checkpointer)
+                }
             case .shutdownRequested: try await processor.shutdownRequested(checkpointer)
             }
             return .returned(call, failure: nil)
@@ -306,6 +337,12 @@ final class WorkerRuntime: Sendable {
         } catch {
             return .returned(call, failure: "\(error)")
         }
+    }
+
+    private func measure(of batch: Batch) -> WorkerMeasure.Operation {
+        .process(
+            records: batch.records.count, bytes: worker.isMeasured ? batch.records.reduce(0) { $0 + $1.data.count } : 0,
+            millisBehindLatest: batch.millisBehindLatest, isDelivered: true)
     }
 
     private func processor(of tenure: Int, _ shardID: String) -> any RecordProcessor {

@@ -10,6 +10,8 @@ public struct WorkerEvent: Hashable, Sendable {
         case handoffStarted, handoffCompleted, initialized, recordsProcessed, recordsSkipped, checkpointed, shardEnded
         case childLeaseCreated, shutdownRequested, shutdownCompleted, leaseDeleted, processorFailed, throttled
         case subscriptionStarted, subscriptionEnded, shardSynced, modeChanged, operatorAction, workerStopped
+        /// A line that a child process wrote to its standard error: `message` is the line.
+        case childOutput
     }
 
     public enum Source: String, Hashable, Sendable {

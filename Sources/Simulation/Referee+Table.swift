@@ -109,6 +109,9 @@ extension Referee {
         state.confirmed[key]?[worker] = nil
     }
 
+    /// - Parameter action: as IAM calls it, `dynamodb:Scan`.
+    func called(_ action: String) { state.withLock { _ = $0.report.actions.insert(action) } }
+
     func scanned(rows: Int, segment: String, by worker: Incarnation) {
         note("\(worker.workerID)#\(worker.number) scanned \(segment): \(rows) rows")
         state.withLock { state in

@@ -14,6 +14,7 @@ struct ServiceTap: Transport {
     let tableName: String
 
     func send(_ request: Request) async throws(TransportError) -> Response {
+        referee.called("\(request.isForDynamoDB ? "dynamodb" : "kinesis"):\(request.operation)")
         guard request.isForDynamoDB else { return try await perform(request) }
         switch request.operation {
         case "PutItem", "UpdateItem", "DeleteItem": return try await write(request)

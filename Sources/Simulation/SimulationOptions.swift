@@ -90,6 +90,8 @@ package struct SimulationReport: Hashable, Sendable {
     package var zombies = 0
     package var terminated = 0
     package var leasesDeleted = 0
+    /// What the workers called, as IAM names it: `dynamodb:Scan`.
+    package var actions: Set<String> = []
     package var incidents: [String] = []
     /// At rest, reads of the whole lease table a second, by the whole fleet.
     package var tableReadsPerSecond = 0.0

@@ -37,6 +37,8 @@ struct Connection: Sendable {
     var time: TimeSource
     /// Shown wherever it is not AWS itself.
     var endpoint: String?
+    /// Where metrics go; `nil` where none are published.
+    private(set) var cloudWatch: CloudWatchClient?
     private let curl: CurlTransport?
     /// Credentials that expire.
     private var refreshing: [RefreshingCredentials] = []
@@ -60,8 +62,11 @@ struct Connection: Sendable {
         try await self.init(plans, profile: options.profile, proxy: nil, host: host)
     }
 
-    /// Over libcurl, by plans of both services.
-    init(_ plans: [AWSService: ServicePlan], profile: String?, proxy: String?, host: SystemHost) async throws {
+    /// Over libcurl, by plans of both services, and of CloudWatch where metrics are published.
+    init(
+        _ plans: [AWSService: ServicePlan], cloudWatch: ServicePlan? = nil, profile: String?, proxy: String?,
+        host: SystemHost
+    ) async throws {
         var configuration = CurlConfiguration(environment: host.environment)
         if let proxy {
             configuration.httpsProxy = proxy
@@ -72,6 +77,12 @@ struct Connection: Sendable {
         var providers: [CredentialChain: RefreshingCredentials] = [:]
         var clients: [AWSService: AWSClient] = [:]
         var endpoints: [AWSService: Endpoint] = [:]
+        func provider(_ chain: CredentialChain) -> RefreshingCredentials {
+            let provider =
+                providers[chain] ?? chain.provider(host: host, transport: curl, time: .system, seed: seeds.next())
+            providers[chain] = provider
+            return provider
+        }
         do throws(AWSConfigurationError) {
             let shared = try SharedConfiguration(host: host, profile: profile)
             var common: String?
@@ -87,13 +98,19 @@ struct Connection: Sendable {
                 let endpoint: Endpoint? =
                     if let given = plan.endpoint { given } else { try shared.endpoint(for: service) }
                 endpoints[service] = endpoint
-                let provider =
-                    providers[plan.chain]
-                    ?? plan.chain.provider(host: host, transport: curl, time: .system, seed: seeds.next())
-                providers[plan.chain] = provider
+                let provider = provider(plan.chain)
                 clients[service] = AWSClient(
                     service, region: region, endpoint: endpoint, transport: curl, credentials: provider,
                     time: .system, retry: RetryPolicy(), seed: seeds.next())
+            }
+            if let cloudWatch, let region = cloudWatch.region ?? common ?? plans[.kinesis]?.region {
+                let endpoint: Endpoint? =
+                    if let given = cloudWatch.endpoint { given } else {
+                        try shared.endpoint(ofService: "cloudwatch")
+                    }
+                self.cloudWatch = CloudWatchClient(
+                    region: region, endpoint: endpoint, transport: curl, credentials: provider(cloudWatch.chain),
+                    time: .system, seed: seeds.next())
             }
         } catch {
             throw Failure(error.message, status: .usage)

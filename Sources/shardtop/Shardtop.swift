@@ -4,6 +4,8 @@ import Glibc
 
 @main
 struct Shardtop: AsyncParsableCommand {
+    static let version = "0.1.0"
+
     static let configuration = CommandConfiguration(
         commandName: "shardtop",
         abstract: "Watch and operate fleets of Amazon Kinesis consumers; run one; emulate both services.",
@@ -14,11 +16,11 @@ struct Shardtop: AsyncParsableCommand {
             Exit status: 0 done; 1 failed; 2 usage; 3 the condition no longer held and nothing was written; 4 refused \
             for safety. `check` has its own.
             """,
-        version: "shardtop 0.1.0",
+        version: "shardtop \(Shardtop.version)",
         subcommands: [
             DemoCommand.self, WatchCommand.self, ConsumeCommand.self, EmulateCommand.self, PutCommand.self,
             StatusCommand.self, CheckCommand.self, AppsCommand.self, LeaseCommand.self, ShardCommand.self,
-            ReplayCommand.self, SimulateCommand.self,
+            IAMCommand.self, ReplayCommand.self, SimulateCommand.self,
         ],
         defaultSubcommand: DemoCommand.self)
 

@@ -4,6 +4,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 import harness
+import multilang
 
 
 def pytest_configure():
@@ -26,6 +27,20 @@ def moto():
     service = harness.Service(f"http://{host}:{port}")
     yield service
     server.stop()
+
+
+@pytest.fixture
+def tap():
+    """Makes taps: `tap(emulator)`. To be named before `bench`, so that it outlives what runs there."""
+    taps = []
+
+    def make(emulator):
+        taps.append(multilang.Tap(emulator.endpoint))
+        return taps[-1]
+
+    yield make
+    for each in taps:
+        each.close()
 
 
 @pytest.fixture

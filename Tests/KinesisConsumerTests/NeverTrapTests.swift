@@ -158,7 +158,7 @@ private struct NoisyWorker {
     private mutating func note(_ effects: [WorkerMachine.Effect]) {
         for effect in effects {
             switch effect {
-            case .emit: continue
+            case .emit, .report: continue
             case .write(let key, let tenure, _):
                 if !writing.insert("\(key) \(tenure)").inserted { violations.append("two writes on \(key) at \(now)") }
                 if forgotten.contains(tenure) { violations.append("a write of tenure \(tenure) after its end") }
@@ -193,7 +193,7 @@ private struct NoisyWorker {
         case .create(let leases, _): return .created(leases, failure: noise.chance(0.2) ? "no" : nil)
         case .delete(let key): return .deleted(key: key, noise.result(noise.lease(key)))
         case .shard(let tenure, _, let effect): return .shard(tenure: tenure, noise.answer(to: effect))
-        case .setHashKeyRange, .forget, .emit: return nil
+        case .setHashKeyRange, .forget, .emit, .report: return nil
         }
     }
 

@@ -48,6 +48,17 @@ private func failed(_ message: String, stopped: Bool = false) -> ShardMachine.Ef
             rig.send(.fetched(fetchedBatch(2, through: 9)), at: 2200) == [.discard([2]), .getIterator(.trimHorizon)])
     }
 
+    @Test func `an answer that comes before the new processor is ready holds up nothing`() {
+        var rig = ShardRig.processing()
+        _ = rig.send(.fetched(fetchedBatch(1, through: 5)), at: 0)
+        #expect(rig.advance(at: 1500) == [.fetch(iterator: "next", dropThrough: seq(5), range: nil)])
+        _ = rig.send(.abandoned(batchCall(1), "the child ended"), at: 1600)
+        #expect(rig.send(.fetched(fetchedBatch(2, through: 9)), at: 1700) == [.discard([2])])
+        let initialize = ShardMachine.Call.initialize(.trimHorizon, nil)
+        #expect(rig.advance(at: 2100) == [call(initialize)])
+        #expect(rig.send(.returned(initialize, failure: nil), at: 2200).contains(.getIterator(.trimHorizon)))
+    }
+
     @Test func `nothing that the old processor was given can be checkpointed by the new one unseen`() {
         var rig = ShardRig.processing()
         _ = rig.send(.fetched(fetchedBatch(1, through: 5)), at: 0)
@@ -56,7 +67,7 @@ private func failed(_ message: String, stopped: Bool = false) -> ShardMachine.Ef
     }
 
     @Test func `too many restarts without a checkpoint stop the shard and keep its lease`() {
-        var rig = ShardRig(leaseRow(), .sample.with { $0.restartsMax = 1 })
+        var rig = ShardRig(leaseRow(), .sample.with { $0.restartsMax = 2 })
         _ = rig.advance(at: 0)
         let initialize = ShardMachine.Call.initialize(.trimHorizon, nil)
         #expect(
@@ -75,7 +86,7 @@ private func failed(_ message: String, stopped: Bool = false) -> ShardMachine.Ef
     }
 
     @Test func `a checkpoint in between forgives the restarts before it`() {
-        var rig = ShardRig.processing(.sample.with { $0.restartsMax = 1 })
+        var rig = ShardRig.processing(.sample.with { $0.restartsMax = 2 })
         for (id, now) in [(1, Int64(0)), (2, 10_000), (3, 20_000)] {
             _ = rig.send(.fetched(fetchedBatch(id, through: UInt64(id))), at: now)
             _ = rig.send(.checkpointRequested(id, .commit(nil)), at: now)

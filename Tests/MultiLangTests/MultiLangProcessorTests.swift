@@ -301,7 +301,7 @@ private func record(_ value: UInt128) -> Record {
     @Test func `a program that cannot be started is a reason to restart, with the sentence`() async throws {
         let processor = processor(ScriptedChildren { obedient($0) }, program: "missing")
         let error = await #expect(throws: RestartFromCheckpoint.self) { try await processor.initialize(beginning) }
-        #expect(error?.message == "s1: the child cannot be started: missing is not found in PATH")
+        #expect(error?.message == "the child cannot be started: missing is not found in PATH")
         #expect(processor.status?.state == .failed("the child cannot be started: missing is not found in PATH"))
     }
 
@@ -312,7 +312,7 @@ private func record(_ value: UInt128) -> Record {
         let error = await #expect(throws: RestartFromCheckpoint.self) {
             try await processor.processRecords(batch(record(5), checkpointer: checkpointer()))
         }
-        #expect(error?.message == "s1: the child (pid 4711) failed: it exited with status 3 during processRecords")
+        #expect(error?.message == "the child (pid 4711) failed: it exited with status 3 during processRecords")
         #expect(children.children.first?.isAbandoned == true)
         await processor.leaseLost()
         await #expect(throws: RestartFromCheckpoint.self) { try await processor.shardEnded(checkpointer()) }

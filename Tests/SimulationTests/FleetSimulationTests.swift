@@ -1,3 +1,4 @@
+import Fleet
 import Simulation
 import Testing
 
@@ -41,6 +42,14 @@ func aFleetKeepsEveryInvariant(seed: UInt64) {
         #expect(first.count == second.count)
     }
     #expect(simulate(seed: 7, options: options).traceHash != simulate(seed: 8, options: options).traceHash)
+}
+
+/// A worker calls nothing else, and the simulation makes it call everything that the policy allows it.
+@Test func theLeastPolicyIsWhatWorkersCall() {
+    var options = SimulationOptions()
+    options.turmoil = .seconds(45)
+    let called = simulate(seed: 1, options: options).actions
+    #expect(called.union(["cloudwatch:PutMetricData"]) == Set(LeastPolicy.actions(for: .consume)))
 }
 
 @Test func aRunCanBeRecorded() throws {

@@ -32,11 +32,17 @@ struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
     @Flag(help: "With --trace: record data too.")
     var withData = false
 
+    @Option(help: "Serve /healthz, /readyz and /metrics: a port of loopback, or HOST:PORT.")
+    var listen: String?
+
     @OptionGroup var options: ConnectionOptions
     @OptionGroup var screen: ScreenOptions
 
     func validate() throws {
         guard !withData || trace != nil else { throw ValidationError("--with-data goes with --trace") }
+        if let listen, ListenAddress(listen) == nil {
+            throw ValidationError("--listen \(listen): write a port, HOST:PORT or [IPV6]:PORT")
+        }
     }
 
     func run() async throws {
@@ -55,6 +61,7 @@ struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
         try await Consumer(
             settings, connection, host: host, events: events,
             trace: trace.map { Consumer.TraceOptions(directory: $0, hasData: withData) },
+            listen: listen.flatMap { ListenAddress($0) },
             screen: !headless && !isPrinting && events != "-" && Output.isTerminal ? screen : nil,
             profile: options.profile
         ).run()

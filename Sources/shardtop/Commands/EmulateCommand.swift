@@ -26,6 +26,9 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
     @Option(help: "A JSON file of faults: throttles, failures, delays, lost answers.")
     var faults: String?
 
+    @Option(help: "A file that a line of JSON is appended to for each call: at, service, operation, status.")
+    var logCalls: String?
+
     @Flag(help: "Listen on an address that is not loopback, and serve any Host.")
     var allowRemote = false
 
@@ -41,8 +44,12 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
         var configuration = EmulatorConfiguration()
         configuration.enforcesShardLimits = !noLimits
         let time = TimeSource.system
+        let log = try logCalls.map { try LineFile($0) }
+        var onCall: (@Sendable (EmulatedCall) -> Void)?
+        // A log that cannot be written is no reason to stop serving.
+        if let log { onCall = { call in try? log.append(call.json) } }
         let emulator = Emulator(
-            configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan())
+            configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan(), onCall: onCall)
         try await createStreams(emulator, time)
         let server = try await Self.serve(emulator, host: bind, port: port, allowsRemote: allowRemote)
         Output.print("shardtop emulate: listening on \(server.endpoint)")

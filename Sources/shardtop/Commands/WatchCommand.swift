@@ -39,6 +39,8 @@ enum FleetScreen {
         /// Connects the workers' events to the observer, and reports the workers.
         var attach: @Sendable (Observer, Screen) async -> Void
         var demo: @Sendable (Dashboard.DemoCommand) -> Void
+        /// Passes the protocol of a shard's child on from now on; `nil` ends it.
+        var trace: @Sendable (String?, @escaping @Sendable (TraceLine) -> Void) -> Void = { _, _ in }
     }
 
     @discardableResult
@@ -56,14 +58,15 @@ enum FleetScreen {
             },
             setRefresh: { interval in post.observer?.post(FleetMachine.Event.refreshChanged(.every(interval))) },
             refreshNow: { post.observer?.post(FleetMachine.Event.refreshRequested) },
-            demo: { command in engine?.demo(command) })
+            demo: { command in engine?.demo(command) },
+            trace: { shard in engine?.trace(shard) { post.screen?.trace($0) } })
         let screen = try Screen(options, purpose: purpose, host: host, time: connection.time, doors: doors)
         let observer = Observer(
             configuration, dynamoDB: connection.dynamoDB,
             kinesis: configuration.identity.stream == nil ? nil : connection.kinesis, time: connection.time,
             record: recording.map { file in { @Sendable lines in for line in lines { try? file.append(line) } } },
             publish: { screen.show($0) })
-        post.set(observer)
+        post.set(observer, screen)
         return await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await observer.run() }
             if let engine { group.addTask { await engine.attach(observer, screen) } }
@@ -76,9 +79,10 @@ enum FleetScreen {
 
 /// The observer is made after the screen that it publishes to.
 private final class ObserverBox: Sendable {
-    private let box = Mutex<Observer?>(nil)
+    private let box = Mutex<(observer: Observer, screen: Screen)?>(nil)
 
-    var observer: Observer? { box.withLock { $0 } }
+    var observer: Observer? { box.withLock { $0?.observer } }
+    var screen: Screen? { box.withLock { $0?.screen } }
 
-    func set(_ observer: Observer) { box.withLock { $0 = observer } }
+    func set(_ observer: Observer, _ screen: Screen) { box.withLock { $0 = (observer, screen) } }
 }

@@ -4,6 +4,7 @@ import Dashboard
 import Fleet
 import KinesisConsumer
 import Machine
+import Metrics
 import MultiLang
 import Synchronization
 
@@ -24,6 +25,9 @@ struct Consumer {
     private let relay: EventRelay
     private let tally = EventTally()
     private let fate: Fate
+    private let publisher: MetricsPublisher?
+    private let desk: ServiceDesk?
+    private let listen: ListenAddress?
 
     /// Why a run ends before it is asked to: `onChildFailure = exit`.
     private final class Fate: Sendable {
@@ -42,7 +46,7 @@ struct Consumer {
 
     init(
         _ settings: DaemonSettings, _ connection: Connection, host: SystemHost, events: String?, trace: TraceOptions?,
-        screen: ScreenOptions?, profile: String?
+        listen: ListenAddress?, screen: ScreenOptions?, profile: String?
     ) throws {
         let daemon = settings.daemon
         var configuration = daemon.worker
@@ -67,15 +71,33 @@ struct Consumer {
         let eventFile = try events.map { try LineFile($0) }
         let output = daemon.builtIn == .print ? try LineFile("-") : nil
         let tally = tally
+        let publisher = connection.cloudWatch.map { cloudWatch in
+            MetricsPublisher(settings.metrics, cloudWatch: cloudWatch, time: time) { line in
+                relay.say(line, by: workerID, at: time.wallClock())
+            }
+        }
+        let desk = listen.map { _ in
+            ServiceDesk(configuration, version: Shardtop.version, time: time) {
+                (children?.application.statuses ?? []).map(ChildFigures.init)
+            }
+        }
+        let isMeasured = publisher != nil || desk != nil
         worker = Worker(
             configuration, kinesis: connection.kinesis, dynamoDB: connection.dynamoDB, time: time, seed: settings.seed,
             onEvent: { event in
                 tally.note(event)
                 relay.pass(event)
+                publisher?.observe(event)
+                desk?.observe(event)
                 // An empty read is a sign of life, no event.
                 if event.kind == .recordsProcessed, event.records == 0 { return }
                 try? eventFile?.append { event.json(seq: $0) }
-            }
+            },
+            onMeasure: isMeasured
+                ? { measure in
+                    publisher?.measure(measure)
+                    desk?.measure(measure)
+                } : nil
         ) { shardID in
             children?.application.makeProcessor(shardID)
                 ?? BuiltInProcessor(kind: daemon.builtIn ?? .count, shardID: shardID, output: output)
@@ -88,15 +110,23 @@ struct Consumer {
         self.children = children
         self.relay = relay
         self.fate = fate
+        self.publisher = publisher
+        self.desk = desk
+        self.listen = listen
     }
 
     /// Until a signal, the screen or the worker itself ends it.
     func run() async throws {
         let interruption = Interruption()
+        let listener = try await startListening()
+        let publishing = Task { try await publisher?.run() }
         // The worker has a task of its own: nothing that a terminal does can hold up a renewal.
         let run = Task { try await worker.run() }
         let watch = Task {
-            defer { worker.requestShutdown() }
+            defer {
+                desk?.shutdownRequested()
+                worker.requestShutdown()
+            }
             if let screen, try await draw(screen) == .quit { return }
             _ = await interruption.wait()
         }
@@ -113,6 +143,9 @@ struct Consumer {
         for task in [impatience, verdict] { task.cancel() }
         watch.cancel()
         await children?.end()
+        publisher?.shutdown()
+        _ = await publishing.result
+        await listener?.shutdown()
         // The terminal is given back before anything is said.
         if case .failure(let error) = await watch.result, error is Failure { throw error }
         if let fatal = fate.fatal {
@@ -128,6 +161,13 @@ struct Consumer {
             throw Failure("ended by a second signal: leases and last checkpoints were not given up in order")
         }
         sayCounts()
+    }
+
+    private func startListening() async throws -> HTTPListener? {
+        guard let listen, let desk else { return nil }
+        let listener = try await HTTPListener.bind(listen) { desk.page($0) }
+        Output.error("shardtop consume: listening on http://\(listener.address)")
+        return listener
     }
 
     private func sayCounts() {
@@ -158,8 +198,18 @@ struct Consumer {
                         if event.kind == .workerStarted { observer.post(FleetMachine.Event.refreshRequested) }
                     }
                     observer.post(FleetMachine.Event.ownWorkersChanged([OwnWorker(configuration.workerID)]))
-                    try? await connection.time.sleep(.never)
-                }, demo: { _ in }))
+                    guard let children else { return }
+                    var look = ChildrenLook()
+                    repeat {
+                        let views = look.views(children.application.statuses, at: connection.time.now())
+                        observer.post(FleetMachine.Event.childrenChanged(views))
+                    } while (try? await connection.time.sleep(for: .seconds(1))) != nil
+                }, demo: { _ in },
+                trace: { shardID, show in
+                    children?.follow(shardID) { trace in
+                        show(TraceLine(trace, at: connection.time.wallClock()))
+                    }
+                }))
         relay.connect(nil)
         return end
     }

@@ -3,6 +3,7 @@ import CurlTransport
 import Glibc
 import KinesisConsumer
 import Machine
+import Metrics
 import MultiLang
 
 /// A `.properties` file with the flags before it and the environment behind it.
@@ -22,6 +23,7 @@ struct DaemonSettings {
         var more = [
             Override("processor", "count", source: "watching"),
             Override("retrievalMode", "POLLING", source: "watching"),
+            Override("metricsLevel", "NONE", source: "watching"),
         ]
         if let stream { more.append(Override("streamName", stream, source: "--stream")) }
         try self.init(path, options, host: host, more: more)
@@ -106,7 +108,40 @@ struct DaemonSettings {
                 .dynamodb: ServicePlan(
                     region: daemon.regions.dynamoDB, endpoint: daemon.endpoints.dynamoDB,
                     chain: CredentialChain(daemon.credentials.dynamoDB)),
-            ], profile: profile, proxy: daemon.proxy.url, host: host)
+            ],
+            cloudWatch: publishesMetrics(host)
+                ? ServicePlan(
+                    region: daemon.regions.cloudWatch, endpoint: daemon.endpoints.cloudWatch,
+                    chain: CredentialChain(daemon.credentials.cloudWatch)) : nil,
+            profile: profile, proxy: daemon.proxy.url, host: host)
+    }
+
+    /// Metrics are KCL's default. A built-in processor publishes only where the file asks for it, and a stand-in for
+    /// Kinesis does not bring figures of its own into the account's CloudWatch.
+    private func publishesMetrics(_ host: SystemHost) -> Bool {
+        guard daemon.metrics.level != .none else { return false }
+        let isAsked = daemon.settings.contains { $0.name == "metricsLevel" && $0.origin != .standard }
+        guard daemon.builtIn == nil || isAsked else { return false }
+        let hasPlace =
+            daemon.endpoints.cloudWatch != nil || host.variable("AWS_ENDPOINT_URL_CLOUDWATCH") != nil
+            || host.variable("AWS_ENDPOINT_URL") != nil
+        if daemon.endpoints.kinesis == nil || hasPlace { return true }
+        if isAsked {
+            Output.error(
+                "shardtop consume: no metrics are published: Kinesis is not AWS's here, and cloudWatchClient."
+                    + "endpointOverride does not say where CloudWatch is")
+        }
+        return false
+    }
+
+    /// What of the file concerns the metrics.
+    var metrics: MetricsSettings {
+        MetricsSettings(
+            namespace: daemon.worker.applicationName, workerID: daemon.worker.workerID,
+            failoverTime: daemon.worker.failoverTime,
+            level: MetricsSettings.Level(rawValue: daemon.metrics.level.rawValue) ?? .detailed,
+            bufferTime: daemon.metrics.bufferTime, queueMax: daemon.metrics.queueMax,
+            dimensions: daemon.metrics.dimensions)
     }
 
     /// Refuses what would do harm or cannot run, before anything is touched.
@@ -121,12 +156,19 @@ struct DaemonSettings {
         let found =
             program.contains("/")
             ? [program] : (host.variable("PATH") ?? "").split(separator: ":").map { "\($0)/\(program)" }
-        let existing = found.filter { access($0, F_OK) == 0 }
+        let existing = found.filter { access($0, F_OK) == 0 && !Self.isDirectory($0) }
         if existing.contains(where: { access($0, X_OK) == 0 }) { return }
         throw Failure(
             existing.first.map { "executableName: \($0) is not executable: chmod +x it" }
                 ?? "executableName: \(program) is not there\(program.contains("/") ? "" : ", nor anywhere in PATH")",
             status: .usage)
+    }
+}
+
+extension DaemonSettings {
+    private static func isDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 }
 

@@ -13,10 +13,16 @@ final class EventRelay: Sendable {
         if let line = event.warning { Output.error("shardtop consume: \(line)") }
     }
 
+    /// A sentence about the program itself.
+    func say(_ line: String, by workerID: String, at time: UnixTime) {
+        guard let listener = listener.withLock({ $0 }) else { return Output.error("shardtop consume: \(line)") }
+        listener(WorkerEvent(.throttled, at: time, workerID: workerID, message: line))
+    }
+
     /// A line that a child wrote to its standard error, or a sentence about the child.
     func say(_ line: String, of shardID: String, by workerID: String, at time: UnixTime) {
-        guard listener.withLock({ $0 }) == nil else { return }
-        Output.error("\(shardID): \(line)")
+        guard let listener = listener.withLock({ $0 }) else { return Output.error("\(shardID): \(line)") }
+        listener(WorkerEvent(.childOutput, at: time, workerID: workerID, shardID: shardID, message: line))
     }
 }
 

@@ -1,5 +1,6 @@
 import CurlTransport
 import Dashboard
+import DequeModule
 import Fleet
 import Machine
 import Synchronization
@@ -16,6 +17,8 @@ final class Screen: Sendable {
         var setRefresh: @Sendable (Duration) -> Void
         var refreshNow: @Sendable () -> Void
         var demo: @Sendable (Dashboard.DemoCommand) -> Void
+        /// Begins to post the protocol of a shard's child as `traced`; `nil` ends it.
+        var trace: @Sendable (String?) -> Void = { _ in }
     }
 
     /// Why the screen ended.
@@ -36,6 +39,10 @@ final class Screen: Sendable {
     private let latest = Mutex<FleetSnapshot?>(nil)
     /// By which plans are made, also while the picture is frozen.
     private let newest = Mutex<FleetSnapshot?>(nil)
+    /// Lines of the protocol that the model has not seen; beyond a limit the oldest go, so that a flood of them pushes
+    /// out no key.
+    private let traced = Mutex<Deque<TraceLine>>([])
+    private static let tracedMax = 2000
     private let purpose: Model.Configuration.Purpose
     private let hasMouse: Bool
 
@@ -66,6 +73,15 @@ final class Screen: Sendable {
         latest.withLock { $0 = snapshot }
         newest.withLock { $0 = snapshot }
         continuation.yield(.ticked(time.now()))
+    }
+
+    func trace(_ line: TraceLine) {
+        let isFirst = traced.withLock { lines in
+            if lines.count == Self.tracedMax { lines.removeFirst() }
+            lines.append(line)
+            return lines.count == 1
+        }
+        if isFirst { continuation.yield(.ticked(time.now())) }
     }
 
     func run() async -> End {
@@ -102,6 +118,11 @@ final class Screen: Sendable {
             }) {
                 effects += model.handle(.snapshotTaken(snapshot))
             }
+            let lines = traced.withLock { lines in
+                defer { lines = [] }
+                return lines
+            }
+            for line in lines { effects += model.handle(.traced(line)) }
             effects += model.handle(event)
             for effect in effects {
                 if case .setTheme(let name) = effect { look = makeLook(name) }
@@ -147,6 +168,7 @@ final class Screen: Sendable {
         case .copy(let text): terminal.copy(text)
         case .export(let path, let text): export(text, to: path)
         case .demo(let command): doors.demo(command)
+        case .trace(let shardID): doors.trace(shardID)
         case .suspend: terminal.suspend()
         case .redraw: terminal.redraw()
         case .goHeadless: return .headless

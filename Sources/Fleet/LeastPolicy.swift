@@ -1,0 +1,133 @@
+import AWSWire
+import Leases
+
+/// What shardtop is allowed to do at the least, as an IAM policy: exactly the operations that it calls, on exactly the
+/// stream and the tables that it calls them on.
+package struct LeastPolicy: Hashable, Sendable {
+    package enum Purpose: String, Hashable, Sendable, CaseIterable {
+        /// The screen and `status`: nothing is written.
+        case watch
+        /// The screen with its actions, `lease` and `shard`.
+        case operate
+        /// A worker without a screen.
+        case consume
+    }
+
+    /// Where it applies; what is not known is `*`.
+    package struct Place: Hashable, Sendable {
+        package var region: String?
+        package var account: String?
+        package var application: String
+        /// The lease table, where it is not named as the application.
+        package var table: String?
+        package var stream: String?
+        /// The legacy coordinator table, where its name is given.
+        package var coordinatorTable: String?
+        package var publishesMetrics = true
+
+        package init(application: String, stream: String?, region: String? = nil, account: String? = nil) {
+            self.application = application
+            self.stream = stream
+            self.region = region
+            self.account = account
+        }
+    }
+
+    /// What operations are called on.
+    package enum Resource: Hashable, Sendable {
+        case stream, leaseTable, coordinatorTable, metrics
+    }
+
+    package struct Grant: Hashable, Sendable {
+        package var sid: String
+        package var resource: Resource
+        /// `kinesis:GetRecords`, sorted.
+        package var actions: [String]
+    }
+
+    /// All actions of `purpose`, sorted.
+    package static func actions(for purpose: Purpose) -> [String] {
+        Set(grants(for: purpose).flatMap(\.actions)).sorted()
+    }
+
+    package static func grants(for purpose: Purpose) -> [Grant] {
+        func kinesis(_ names: [String]) -> [String] { names.map { "kinesis:\($0)" }.sorted() }
+        func dynamoDB(_ names: [String]) -> [String] { names.map { "dynamodb:\($0)" }.sorted() }
+        let mode = Grant(sid: "FleetMode", resource: .coordinatorTable, actions: dynamoDB(["GetItem"]))
+        switch purpose {
+        case .watch, .operate:
+            var stream = ["ListShards", "DescribeStreamSummary"]
+            var table = ["DescribeTable", "Scan"]
+            if purpose == .operate {
+                stream += ["SplitShard", "MergeShards", "UpdateShardCount"]
+                table += ["GetItem", "UpdateItem"]
+            }
+            return [
+                Grant(sid: "Stream", resource: .stream, actions: kinesis(stream)),
+                Grant(sid: "LeaseTable", resource: .leaseTable, actions: dynamoDB(table)), mode,
+            ]
+        case .consume:
+            return [
+                Grant(
+                    sid: "Stream", resource: .stream,
+                    actions: kinesis(["ListShards", "GetShardIterator", "GetRecords"])),
+                Grant(
+                    sid: "LeaseTable", resource: .leaseTable,
+                    actions: dynamoDB([
+                        "DescribeTable", "CreateTable", "Scan", "GetItem", "PutItem", "UpdateItem", "DeleteItem",
+                    ])),
+                mode, Grant(sid: "Metrics", resource: .metrics, actions: ["cloudwatch:PutMetricData"]),
+            ]
+        }
+    }
+
+    /// The policy document, indented.
+    package static func document(for purpose: Purpose, _ place: Place) -> String {
+        var statements: [String] = []
+        for grant in grants(for: purpose) {
+            guard let resource = arn(of: grant.resource, place) else { continue }
+            var members = [
+                "\"Sid\": \(quoted(grant.sid))", "\"Effect\": \"Allow\"",
+                "\"Action\": [\n" + grant.actions.map { "        \(quoted($0))" }.joined(separator: ",\n")
+                    + "\n      ]",
+                "\"Resource\": \(quoted(resource))",
+            ]
+            if grant.resource == .metrics {
+                members.append(
+                    "\"Condition\": { \"StringEquals\": { \"cloudwatch:namespace\": \(quoted(place.application)) } }")
+            }
+            statements.append("    {\n" + members.map { "      \($0)" }.joined(separator: ",\n") + "\n    }")
+        }
+        return "{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [\n" + statements.joined(separator: ",\n")
+            + "\n  ]\n}"
+    }
+
+    /// `nil` where nothing of the kind is used.
+    private static func arn(of resource: Resource, _ place: Place) -> String? {
+        let region = place.region ?? "*"
+        let account = place.account ?? "*"
+        let partition = partition(of: region)
+        func table(_ name: String) -> String {
+            "arn:\(partition):dynamodb:\(region):\(account):table/\(name)"
+        }
+        switch resource {
+        case .stream:
+            return place.stream.map { "arn:\(partition):kinesis:\(region):\(account):stream/\($0)" }
+        case .leaseTable: return table(place.table ?? place.application)
+        case .coordinatorTable:
+            return table(place.coordinatorTable ?? FleetMode.coordinatorTable(application: place.application))
+        // PutMetricData knows no resources; the namespace limits it.
+        case .metrics: return place.publishesMetrics ? "*" : nil
+        }
+    }
+
+    private static func partition(of region: String) -> String {
+        let partitions = [
+            ("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-isob-", "aws-iso-b"), ("us-isof-", "aws-iso-f"),
+            ("us-iso-", "aws-iso"), ("eu-isoe-", "aws-iso-e"), ("eusc-", "aws-eusc"),
+        ]
+        return partitions.first { region.hasPrefix($0.0) }?.1 ?? "aws"
+    }
+
+    private static func quoted(_ text: String) -> String { JSON.text(.string(text)) }
+}
