@@ -8,6 +8,8 @@ package enum StatusReport {
         case table
         case json
         case csv
+        /// The text format of Prometheus.
+        case prometheus
     }
 
     package static func text(_ snapshot: FleetSnapshot, as format: Format) -> String {
@@ -15,6 +17,7 @@ package enum StatusReport {
         case .table: table(snapshot)
         case .json: JSON.text(json(snapshot)) + "\n"
         case .csv: csv(snapshot)
+        case .prometheus: prometheus(snapshot)
         }
     }
 
@@ -94,14 +97,14 @@ package enum StatusReport {
         ])
     }
 
-    private static func object(_ members: [(String, AWSValue)]) -> AWSValue {
+    static func object(_ members: [(String, AWSValue)]) -> AWSValue {
         var value: AWSValue = [:]
         for (name, member) in members { value[name] = member }
         return value
     }
 
-    private static func string(_ text: String?) -> AWSValue { text.map { .string($0) } ?? .null }
-    private static func int(_ value: Int) -> AWSValue { .int(Int64(value)) }
+    static func string(_ text: String?) -> AWSValue { text.map { .string($0) } ?? .null }
+    static func int(_ value: Int) -> AWSValue { .int(Int64(value)) }
     private static func lag(_ lag: Lag?) -> AWSValue { lag.map { .int($0.milliseconds) } ?? .null }
     private static func seconds(_ duration: Duration?) -> AWSValue { duration.map { rounded($0.inSeconds) } ?? .null }
 
@@ -161,7 +164,7 @@ package enum StatusReport {
         return (lag.isUpperBound ? "<=" : "") + Duration.milliseconds(lag.milliseconds).brief
     }
 
-    private static func aligned(_ rows: [[String]]) -> [String] {
+    static func aligned(_ rows: [[String]]) -> [String] {
         var widths: [Int] = []
         for row in rows {
             for (index, cell) in row.enumerated() {
@@ -177,7 +180,7 @@ package enum StatusReport {
     }
 
     /// Control characters of tables never reach a terminal.
-    private static func printable(_ text: String) -> String {
+    static func printable(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isControl) else { return text }
         var clean = String.UnicodeScalarView()
         for scalar in text.unicodeScalars { clean.append(isControl(scalar) ? "\u{FFFD}" : scalar) }
@@ -207,7 +210,7 @@ package enum StatusReport {
     }
 
     /// RFC 4180; a cell that a spreadsheet would take for a formula is quoted with an apostrophe.
-    private static func field(_ value: AWSValue?) -> String {
+    static func field(_ value: AWSValue?) -> String {
         switch value {
         case .string(let text)?:
             let isFormula = text.first.map { "=+-@\t\r".contains($0) } ?? false

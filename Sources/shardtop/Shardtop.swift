@@ -14,13 +14,13 @@ struct Shardtop: AsyncParsableCommand {
             no account and no network.
 
             Exit status: 0 done; 1 failed; 2 usage; 3 the condition no longer held and nothing was written; 4 refused \
-            for safety.
+            for safety. `check` has its own.
             """,
         version: "shardtop \(Shardtop.version)",
         subcommands: [
             DemoCommand.self, WatchCommand.self, ConsumeCommand.self, EmulateCommand.self, PutCommand.self,
-            StatusCommand.self, LeaseCommand.self, ShardCommand.self, IAMCommand.self, ReplayCommand.self,
-            SimulateCommand.self,
+            StatusCommand.self, CheckCommand.self, AppsCommand.self, LeaseCommand.self, ShardCommand.self,
+            IAMCommand.self, ReplayCommand.self, SimulateCommand.self,
         ],
         defaultSubcommand: DemoCommand.self)
 
@@ -43,6 +43,7 @@ struct Shardtop: AsyncParsableCommand {
                 try command.run()
             }
         } catch let failure as Failure {
+            if CheckCommand.isAskedFor { CheckCommand.end(unknown: failure.message) }
             Output.error("shardtop: \(failure.message)")
             Output.exit(failure.status)
         } catch {
@@ -52,6 +53,7 @@ struct Shardtop: AsyncParsableCommand {
                 Output.print(text)
                 Output.exit(.done)
             }
+            if CheckCommand.isAskedFor { CheckCommand.end(unknown: text) }
             Output.error(text)
             Output.exit(.usage)
         }

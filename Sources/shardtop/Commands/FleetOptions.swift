@@ -3,10 +3,13 @@ import CurlTransport
 import Fleet
 import KinesisConsumer
 import Machine
+import MultiLang
 
 /// Which fleet is looked at, and how.
 struct FleetOptions: ParsableArguments {
-    @Argument(help: "The application's name, which is its lease table's name.")
+    @Argument(
+        help: "The application's name, which is its lease table's name; or the .properties file of its workers.",
+        completion: .file(extensions: ["properties"]))
     var application: String
 
     @Option(help: "The stream it reads; a lease table does not name it. Without it nothing is said about the stream.")
@@ -25,37 +28,85 @@ struct FleetOptions: ParsableArguments {
 
     func isWritable(_ host: SystemHost) -> Bool { write && host.variable("SHARDTOP_READ_ONLY") != "1" }
 
-    func configuration(_ connection: Connection, _ host: SystemHost) -> FleetConfiguration {
-        FleetConfiguration(
-            identity: FleetIdentity(
-                application: application, table: table, stream: stream, region: connection.region,
-                role: self.connection.profile.map { "profile \($0)" }, endpoint: connection.endpoint,
-                isWritable: isWritable(host)), failoverTime: failoverTime)
+    /// Finds the fleet that is meant, and how to talk to it: by the flags, or by a `.properties` file with the flags
+    /// before it.
+    func open(_ host: SystemHost) async throws -> OpenFleet {
+        var identity = FleetIdentity(
+            application: application, table: table, stream: stream, region: "",
+            role: connection.profile.map { "profile \($0)" }, isWritable: isWritable(host))
+        var failoverTime = self.failoverTime
+        let found: Connection
+        if application.hasSuffix(".properties") {
+            let settings = try DaemonSettings(application, connection, watching: stream, host: host)
+            let worker = settings.daemon.worker
+            identity.application = worker.applicationName
+            identity.table = table ?? worker.tableName
+            identity.stream = stream ?? worker.streamName
+            failoverTime = failoverTime ?? settings.failoverTimeOfFile
+            found = try await settings.connection(connection.profile, host: host)
+        } else {
+            found = try await Connection(connection, host: host)
+        }
+        identity.region = found.region
+        identity.endpoint = found.endpoint
+        return OpenFleet(
+            connection: found, configuration: FleetConfiguration(identity: identity, failoverTime: failoverTime),
+            profile: connection.profile, host: host)
+    }
+}
+
+/// A fleet and the connection to it.
+struct OpenFleet {
+    let connection: Connection
+    var configuration: FleetConfiguration
+    let profile: String?
+    let host: SystemHost
+
+    var stream: String? { configuration.identity.stream }
+
+    func close() { connection.close() }
+
+    /// Watches for `duration` and returns what was seen; where that is nothing, its problems say why.
+    func watch(for duration: Duration) async throws -> FleetSnapshot {
+        try await Observer.observe(
+            configuration, for: duration, dynamoDB: connection.dynamoDB,
+            kinesis: stream == nil ? nil : connection.kinesis, time: connection.time)
     }
 
     /// Watches for `duration` and returns what was seen, or fails with the reason that nothing was.
-    func observe(_ connection: Connection, _ host: SystemHost, for duration: Duration) async throws -> FleetSnapshot {
-        let snapshot = try await Observer.observe(
-            configuration(connection, host), for: duration, dynamoDB: connection.dynamoDB,
-            kinesis: stream == nil ? nil : connection.kinesis, time: connection.time)
+    func observe(for duration: Duration) async throws -> FleetSnapshot {
+        let snapshot = try await watch(for: duration)
         if snapshot.scans == 0 {
             throw Failure(
-                snapshot.problems.first?.message ?? "table \(table ?? application) could not be read\(connection.place)"
-            )
+                snapshot.problems.first?.message
+                    ?? "table \(configuration.identity.table) could not be read\(connection.place)")
         }
-        if stream != nil, snapshot.shards == nil {
+        if let stream, snapshot.shards == nil {
             throw Failure(
                 snapshot.problems.first { $0.kind == .stream }?.message
-                    ?? "stream \(stream ?? "") could not be listed\(connection.place)")
+                    ?? "stream \(stream) could not be listed\(connection.place)")
         }
         return snapshot
     }
 
-    func actor(_ connection: Connection, _ host: SystemHost) -> Operator {
+    var actor: Operator {
         Operator(
-            configuration(connection, host).identity, dynamoDB: connection.dynamoDB, kinesis: connection.kinesis,
-            time: connection.time, audit: AuditFile.log(host),
-            caller: AuditFile.caller(host, profile: self.connection.profile))
+            configuration.identity, dynamoDB: connection.dynamoDB, kinesis: connection.kinesis, time: connection.time,
+            audit: AuditFile.log(host), caller: AuditFile.caller(host, profile: profile))
+    }
+}
+
+/// How often a table is read that is watched for long.
+struct RefreshOptions: ParsableArguments {
+    @Option(help: "How often to read the table; `auto` is 5 s, slower where that is dear.")
+    var refresh = "auto"
+
+    func rate() throws -> RefreshRate {
+        if refresh == "auto" { return .auto }
+        guard let interval = Duration(argument: refresh), interval >= .seconds(1) else {
+            throw Failure("--refresh \(refresh): give auto, or a time of a second or more", status: .usage)
+        }
+        return .every(interval)
     }
 }
 

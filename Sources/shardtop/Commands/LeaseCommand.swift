@@ -17,10 +17,9 @@ struct LeaseCommand: AsyncParsableCommand {
         var observe: Duration = .zero
 
         func run() async throws {
-            let host = SystemHost()
-            let connection = try await Connection(fleet.connection, host: host)
-            defer { connection.close() }
-            let snapshot = try await fleet.observe(connection, host, for: observe)
+            let fleet = try await self.fleet.open(SystemHost())
+            defer { fleet.close() }
+            let snapshot = try await fleet.observe(for: observe)
             Output.printBlock(StatusReport.text(snapshot, as: .csv))
         }
     }
@@ -42,15 +41,14 @@ struct LeaseCommand: AsyncParsableCommand {
         var observe: Duration = .zero
 
         func run() async throws {
-            let host = SystemHost()
-            let connection = try await Connection(fleet.connection, host: host)
-            defer { connection.close() }
-            guard fleet.isWritable(host) || action.dryRun else {
+            let fleet = try await self.fleet.open(SystemHost())
+            defer { fleet.close() }
+            guard fleet.configuration.identity.isWritable || action.dryRun else {
                 throw Failure("lease evict writes: allow it with --write, or look with --dry-run", status: .refused)
             }
             for shard in shards {
-                let snapshot = try await fleet.observe(connection, host, for: observe)
-                try await action.perform({ try Plan.evict(shard, in: snapshot) }, fleet.actor(connection, host))
+                let snapshot = try await fleet.observe(for: observe)
+                try await action.perform({ try Plan.evict(shard, in: snapshot) }, fleet.actor)
             }
         }
     }

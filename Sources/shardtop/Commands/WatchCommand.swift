@@ -14,27 +14,21 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
     @OptionGroup var fleet: FleetOptions
     @OptionGroup var screen: ScreenOptions
 
-    @Option(help: "How often to read the table; `auto` is 5 s, slower where that is dear.")
-    var refresh = "auto"
+    @OptionGroup var refresh: RefreshOptions
 
     @Option(help: "Write what changes as NDJSON, for `replay`.")
     var record: String?
 
     func run() async throws {
+        let rate = try refresh.rate()
         let host = SystemHost()
-        let connection = try await Connection(fleet.connection, host: host)
-        defer { connection.close() }
-        var configuration = fleet.configuration(connection, host)
-        if refresh != "auto" {
-            guard let interval = Duration(argument: refresh), interval >= .seconds(1) else {
-                throw Failure("--refresh \(refresh): give auto, or a time of a second or more", status: .usage)
-            }
-            configuration.refresh = .every(interval)
-        }
+        var fleet = try await self.fleet.open(host)
+        defer { fleet.close() }
+        fleet.configuration.refresh = rate
         let recording = try record.map { try LineFile($0, truncating: true) }
         try await FleetScreen.run(
-            configuration, connection, screen, host: host, purpose: .watch,
-            actor: fleet.actor(connection, host), recording: recording)
+            fleet.configuration, fleet.connection, screen, host: host, purpose: .watch, actor: fleet.actor,
+            recording: recording)
     }
 }
 

@@ -14,6 +14,24 @@ struct DaemonSettings {
     let seed: UInt64
 
     init(_ path: String, _ options: ConnectionOptions, host: SystemHost) throws {
+        try self.init(path, options, host: host, more: [])
+    }
+
+    /// For one who only looks at the fleet: what a worker would miss or refuse does not matter.
+    init(_ path: String, _ options: ConnectionOptions, watching stream: String?, host: SystemHost) throws {
+        typealias Override = DaemonConfiguration.Override
+        var more = [
+            Override("processor", "count", source: "watching"),
+            Override("retrievalMode", "POLLING", source: "watching"),
+            Override("metricsLevel", "NONE", source: "watching"),
+        ]
+        if let stream { more.append(Override("streamName", stream, source: "--stream")) }
+        try self.init(path, options, host: host, more: more)
+    }
+
+    private init(
+        _ path: String, _ options: ConnectionOptions, host: SystemHost, more: [DaemonConfiguration.Override]
+    ) throws {
         self.path = path
         let file: PropertiesFile
         do {
@@ -23,7 +41,7 @@ struct DaemonSettings {
             file = try PropertiesFile(bytes, path: path)
             var generator = SeededGenerator(seed: SystemSeed.next())
             daemon = try DaemonConfiguration.load(
-                file, overrides: try Self.overrides(file, options, host), generator: &generator)
+                file, overrides: try Self.overrides(file, options, host) + more, generator: &generator)
             seed = generator.next()
         } catch let error as HostError {
             throw Failure(error.message, status: .usage)
@@ -72,6 +90,14 @@ struct DaemonSettings {
 
     /// Name and value of everything that is used, and where the value comes from.
     var description: [String] { daemon.settings.map(\.description) }
+
+    /// The fleet's failover time, where the file itself says it.
+    var failoverTimeOfFile: Duration? {
+        guard let setting = daemon.settings.first(where: { $0.name == "failoverTimeMillis" }),
+            case .file = setting.origin
+        else { return nil }
+        return daemon.worker.failoverTime
+    }
 
     func connection(_ profile: String?, host: SystemHost) async throws -> Connection {
         try await Connection(
