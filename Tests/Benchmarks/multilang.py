@@ -2,13 +2,15 @@
 """Measures `shardtop consume` against the Java MultiLangDaemon 2.5.8: one .properties file, one child, one emulator.
 
     swift build -c release --static-swift-stdlib --product shardtop
-    SHARDTOP=.build/release/shardtop .venv-tests/bin/python Tests/Benchmarks/multilang.py [NAME…] [--rounds 3] …
+    SHARDTOP=.build/release/shardtop .venv-tests/bin/python Tests/Benchmarks/multilang.py [NAME…] [--rounds 2] …
 
 NAME is any of kclpy, raw, start, stop, heap, poll; all but the last two by default. Both run by turns; figures
 are medians (smallest–largest), ratios the median of each round's. It needs a JVM with javac; about ten minutes.
 
 The Java daemon's Kinesis client speaks only HTTP/2 with prior knowledge, which the emulator has not. One class is put
 before its jars that chooses HTTP/1.1 (and CBOR is off); the rest is as published. `--stock` leaves that out.
+
+raw and heap use the JVM's default heap: with 256 MB the Java daemon ends with OutOfMemoryError on a backlog at 8 shards.
 """
 
 import argparse
@@ -105,13 +107,16 @@ class Daemon:
     def wait(self, condition, seconds, every=0.05):
         """Takes samples of CPU all the while."""
         def sampled():
-            assert self.running.process.poll() is None, "it ended"
+            assert self.running.process.poll() is None, f"it ended: {self.last_words()}"
             self.samples.append((time.monotonic(), cpu(self.pid), cpu(self.emulator.process.process.pid)))
             return condition()
 
-        return harness.wait_until(
-            sampled, seconds, lambda: f"{len(self.shards())} shards, {self.delivered()} records\n"
-            + self.running.stderr[-500:] + self.running.stdout[-500:], every)
+        return harness.wait_until(sampled, seconds, self.last_words, every)
+
+    def last_words(self):
+        lines = (self.running.stdout + self.running.stderr).splitlines()
+        told = [line for line in lines if "OutOfMemory" in line][:2] or lines[-5:]
+        return f"{len(self.shards())} shards, {self.delivered()} records; " + " / ".join(line[:300] for line in told)
 
     def spent(self, start, end):
         """CPU seconds of the daemon and of the emulator between two moments."""
@@ -275,12 +280,14 @@ def pairs(title, units, options, run):
 
 
 def measure(name, options):
+    unbounded = [flag for flag in options.java if not flag.startswith("-Xmx")]
     if name in ("kclpy", "raw"):
+        changed = options if name == "kclpy" else argparse.Namespace(**{**vars(options), "java": unbounded})
         what = {"kclpy": "kclpy child, records put while all children run",
-                "raw": "child that parses nothing, backlog"}[name]
+                "raw": "child that parses nothing, backlog, the JVM's default heap"}[name]
         for shards in options.shards:
             pairs(f"{what}: {shards} shards, {options.records} records of 100 B", THROUGHPUT, options,
-                  lambda side: throughput(side, shards, name, options))
+                  lambda side: throughput(side, shards, name, changed))
     elif name == "start":
         for is_empty in (False, True):
             pairs(f"start, 8 shards, {'no table yet' if is_empty else 'a table with free leases'}: time to",
@@ -290,8 +297,7 @@ def measure(name, options):
         pairs("SIGTERM to one of two workers, 4 of 8 leases, failoverTimeMillis=2000 (Java does not release leases)",
               {"all leases elsewhere": "s", "its exit": "s"}, options, lambda side: stop(side, options))
     elif name == "heap":
-        changed = argparse.Namespace(**{**vars(options), "rounds": 1})
-        changed.java = [flag for flag in options.java if not flag.startswith("-Xmx")]
+        changed = argparse.Namespace(**{**vars(options), "rounds": 1, "java": unbounded})
         pairs("kclpy child, 8 shards, the JVM's default heap", THROUGHPUT, changed,
               lambda side: throughput(side, 8, "kclpy", changed))
     elif name == "poll":
@@ -302,18 +308,21 @@ def measure(name, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", choices=["kclpy", "raw", "start", "stop", "heap", "poll", []])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("names", nargs="*", default=["kclpy", "raw", "start", "stop"], metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--shards", type=lambda text: [int(n) for n in text.split(",")], default=[1, 8, 64])
     parser.add_argument("--records", type=int, default=300_000)
     parser.add_argument("--idle", type=int, default=200, help="idleTimeBetweenReadsInMillis of both")
-    parser.add_argument("--heap", default="256m", help="-Xmx of the JVM")
+    parser.add_argument("--heap", default="256m", help="-Xmx of the JVM, or default")
     parser.add_argument("--stock", action="store_true", help="the unmodified daemon: no shim, CBOR on")
     options = parser.parse_args()
+    if unknown := set(options.names) - {"kclpy", "raw", "start", "stop", "heap", "poll"}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as directory:
         jars = f"{JARS}/*"
         options.class_path = jars if options.stock else f"{directory}:{jars}"
-        options.java = [f"-Xmx{options.heap}", *([] if options.stock else ["-Daws.cborEnabled=false"])]
+        options.java = [*([] if options.heap == "default" else [f"-Xmx{options.heap}"]),
+                        *([] if options.stock else ["-Daws.cborEnabled=false"])]
         if not options.stock:
             source = pathlib.Path(directory, "KinesisClientUtil.java")
             source.write_text(SHIM)
@@ -326,7 +335,7 @@ def main():
               f"idleTimeBetweenReadsInMillis={options.idle}\n"
               f"columns: shardtop, java, shardtop/java; median (smallest–largest) of {options.rounds} rounds",
               flush=True)
-        for name in options.names or ["kclpy", "raw", "start", "stop"]:
+        for name in options.names:
             measure(name, options)
         print(f"\nload at the end {' '.join(f'{n:.1f}' for n in os.getloadavg())}")
 
