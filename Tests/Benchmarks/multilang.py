@@ -10,7 +10,7 @@ are medians (smallest–largest), ratios the median of each round's. It needs a 
 The Java daemon's Kinesis client speaks only HTTP/2 with prior knowledge, which the emulator has not. One class is put
 before its jars that chooses HTTP/1.1 (and CBOR is off); the rest is as published. `--stock` leaves that out.
 
-raw and heap use the JVM's default heap: with 256 MB the Java daemon ends with OutOfMemoryError on a backlog at 8 shards.
+raw and heap use the JVM's default heap: in 256 MB the Java daemon ran out of memory on a backlog of 8 shards.
 """
 
 import argparse
