@@ -126,7 +126,8 @@ def demo(bench):
     drawn.close()
 
 
-def fill(emulator, table, count):
+def fill(emulator, table, count, owners=50):
+    """A lease table with a row for each shard; with no `owners` the leases are free."""
     emulator.dynamodb.create_table(
         TableName=table, AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
@@ -136,7 +137,8 @@ def fill(emulator, table, count):
     for start in range(0, count, 25):
         emulator.dynamodb.batch_write_item(RequestItems={table: [
             {"PutRequest": {"Item": {
-                "leaseKey": {"S": f"shardId-{i:012d}"}, "leaseOwner": {"S": f"worker-{i % 50}"},
+                "leaseKey": {"S": f"shardId-{i:012d}"},
+                **({"leaseOwner": {"S": f"worker-{i % owners}"}} if owners else {}),
                 "leaseCounter": {"N": "7"}, "checkpoint": {"S": "TRIM_HORIZON"},
                 "checkpointSubSequenceNumber": {"N": "0"}, "ownerSwitchesSinceCheckpoint": {"N": "0"},
                 "startingHashKey": {"S": str(space * i // count)},
