@@ -2,8 +2,9 @@ package import AWSWire
 package import Machine
 import Synchronization
 
-/// Kinesis and DynamoDB of one account, in memory, and of CloudWatch what counts metrics. Both doors (`EmulatorTransport` in process, `EmulatorServer` on a
-/// port) lead to `handle`, where the fault plan stands in front of the stores.
+/// Kinesis and DynamoDB of one account, in memory, and of CloudWatch what counts metrics. Both doors
+/// (`EmulatorTransport` in process, `EmulatorServer` on a port) lead to `handle`, where the fault plan stands in
+/// front of the stores.
 ///
 /// It reads time only from its `TimeSource` and chance only from its seed; what the services do by themselves (a stream
 /// becoming ACTIVE, records expiring) is settled when the next call looks, so nothing runs in the background.

@@ -40,8 +40,8 @@ package struct LeaseTableList: Hashable, Sendable {
 
     package init() {}
 
-    /// Lists all tables, and describes at most `describesMax`, one every `pace`. Of each lease table a few rows are read
-    /// for its generation; where that is denied, the generation stays unknown.
+    /// Lists all tables, and describes at most `describesMax`, one every `pace`. Of each lease table a few rows are
+    /// read for its generation; where that is denied, the generation stays unknown.
     ///
     /// - Throws: what ListTables failed with, or `CancellationError`.
     package static func read(

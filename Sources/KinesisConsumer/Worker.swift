@@ -37,7 +37,8 @@ public final class Worker: Sendable {
     ///   - time: the clocks; `TimeSource.system` outside of tests.
     ///   - seed: of every random choice that the worker makes.
     ///   - onEvent: called for each event, before it enters `events`; must not block.
-    ///   - onMeasure: called for each thing done, with the time it took; must not block. Without it nothing is measured.
+    ///   - onMeasure: called for each thing done, with the time it took; must not block. Without it nothing is
+    ///     measured.
     ///   - processor: makes the processor of a tenure.
     public init(
         _ configuration: WorkerConfiguration, kinesis: KinesisClient, dynamoDB: DynamoDBClient, time: TimeSource,

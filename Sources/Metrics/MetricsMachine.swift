@@ -5,8 +5,8 @@ package import Machine
 
 /// Sums up what a worker does under KCL's names, and decides when it is published (kcl.md §9).
 ///
-/// One put is on its way at a time; what it carries is dropped where it fails, as KCL does. Nothing here can hold up the
-/// worker.
+/// One put is on its way at a time; what it carries is dropped where it fails, as KCL does. Nothing here can hold up
+/// the worker.
 package struct MetricsMachine: Machine, Sendable {
     package enum Event: Hashable, Sendable {
         case happened(WorkerEvent)

@@ -5,8 +5,8 @@ package import Machine
 
 /// Publishes a worker's metrics to CloudWatch under KCL's names: the shell around `MetricsMachine`.
 ///
-/// `observe` and `measure` only post and never block; wire them to the worker's `onEvent` and `onMeasure`. `run` goes on
-/// until `shutdown`, which belongs after the worker's end, and then for at most five seconds.
+/// `observe` and `measure` only post and never block; wire them to the worker's `onEvent` and `onMeasure`. `run` goes
+/// on until `shutdown`, which belongs after the worker's end, and then for at most five seconds.
 package final class MetricsPublisher: Sendable {
     private let settings: MetricsSettings
     private let cloudWatch: CloudWatchClient

@@ -4,7 +4,8 @@
     swift build -c release --static-swift-stdlib --product shardtop
     SHARDTOP=.build/release/shardtop .venv-tests/bin/python Tests/Benchmarks/budgets.py [NAME…]
 
-Each figure is the median of several runs, with the smallest and the largest; CPU is user and system time of the process.
+Each figure is the median of several runs, with the smallest and the largest; CPU is user and system time of the
+process.
 """
 
 import fcntl

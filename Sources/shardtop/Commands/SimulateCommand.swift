@@ -7,7 +7,8 @@ struct SimulateCommand: AsyncParsableCommand {
         commandName: "simulate",
         abstract: "Run a simulated fleet under faults and check its invariants.",
         discussion: """
-            Exit status 1 where an invariant was violated; with --sabotage, where none was. A recording opens in `shardtop replay FILE`.
+            Exit status 1 where an invariant was violated; with --sabotage, where none was. A recording opens in \
+            `shardtop replay FILE`.
             """, shouldDisplay: false)
 
     @Option(help: "The seed of one run.")
