@@ -129,9 +129,9 @@ class Bench:
             [str(BINARY), *(str(a) for a in arguments)], input=text or "", capture_output=True, text=True,
             timeout=seconds, env=environment(self.directory, **env), cwd=self.directory)
 
-    def emulator(self, *streams, faults=None, limits=True):
+    def emulator(self, *streams, faults=None, limits=True, arguments=()):
         """`shardtop emulate` on a free port, with streams that are ready."""
-        arguments = ["emulate", "--port", "0"]
+        arguments = ["emulate", "--port", "0", *arguments]
         for stream in streams:
             arguments += ["--stream", stream]
         if faults is not None:
