@@ -95,10 +95,15 @@ extension Frame {
         return segments
     }
 
+    /// A recording's instants are those of another clock.
+    private func elapsed(since snapshot: FleetSnapshot) -> Duration {
+        model.configuration.purpose == .replay ? .zero : max(.zero, model.now - snapshot.takenAtInstant)
+    }
+
     private func headerRight() -> [Segment] {
         guard let snapshot = model.snapshot else { return [] }
         var segments: [Segment] = []
-        let passed = max(.zero, model.now - snapshot.takenAtInstant)
+        let passed = elapsed(since: snapshot)
         if model.isFrozen {
             segments.append(Segment(spans: [Span(" FROZEN \(passed.brief) ", look.style(.paused))], priority: 0))
         }
@@ -107,12 +112,12 @@ extension Frame {
             segments.append(Segment(spans: [Span("\(units) RCU/s", look.style(.dim))], priority: 8))
         }
         let time = CivilTime(
-            (model.live ?? snapshot).takenAt + max(.zero, model.now - (model.live ?? snapshot).takenAtInstant))
+            (model.live ?? snapshot).takenAt + elapsed(since: model.live ?? snapshot))
         segments.append(Segment(spans: [Span("\(time.clock)Z", look.style(.text))], priority: 3))
         let interval = (model.live ?? snapshot).refreshInterval
         let age =
             ((model.live ?? snapshot).refreshAge ?? .zero)
-            + max(.zero, model.now - (model.live ?? snapshot).takenAtInstant)
+            + elapsed(since: model.live ?? snapshot)
         if age > interval * 3 + .seconds(2) {
             let text = "\(symbols.cross) \(age.brief) old"
             segments.append(Segment(spans: [Span(text, look.style(.critical))], priority: 1))

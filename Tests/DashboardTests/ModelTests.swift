@@ -106,6 +106,17 @@ import Testing
         #expect(screen.foot.contains("a recording can only be watched"))
     }
 
+    @Test func aRecordingIsNotOldByTheClockOfWhoWatchesIt() throws {
+        var watched = try Screen(.watch, Fixture.troubled())
+        watched.wait(.seconds(3600))
+        #expect(watched.lines[0].contains("old"))
+        var replayed = try Screen(.replay, Fixture.troubled())
+        let time = replayed.lines[0].suffix(20)
+        replayed.wait(.seconds(3600))
+        #expect(!replayed.lines[0].contains("old"))
+        #expect(replayed.lines[0].suffix(20) == time)
+    }
+
     @Test func aProblemsKeyActsOnItsOwnShard() throws {
         var screen = try Screen(.watch, Fixture.troubled(isWritable: true))
         #expect(try screen.press("6je") == [.makePlan(.evict(lease: Fixture.shardID(8)))])
