@@ -25,8 +25,10 @@ def demo(terminal):
 
 
 def first_shard(screen):
-    """Shard and owner of the first row of the table."""
+    """Shard and owner of the first row of the table, which is selected: the row under the cursor may have moved."""
+    screen.type("g")
     found = screen.matches(r"^│[ !‼>]*(0\d{3})\s+(worker-\d)\s")
+    screen.shows(f"┐{found[1]} ")
     return found[1], found[2]
 
 

@@ -119,23 +119,24 @@ struct Consumer {
 
     /// Until a signal, the screen or the worker itself ends it.
     func run() async throws {
-        let interruption = Interruption()
         let listener = try await startListening()
         let publishing = Task { try await publisher?.run() }
         // The worker has a task of its own: nothing that a terminal does can hold up a renewal.
         let run = Task { try await worker.run() }
-        let watch = Task {
+        let watch = Task { () async throws -> Interruption in
             defer {
                 desk?.shutdownRequested()
                 worker.requestShutdown()
             }
-            if let screen, try await draw(screen) == .quit { return }
-            _ = await interruption.wait()
+            // The screen hears the signals itself while it is there: SIGHUP is its end, not the worker's.
+            let isQuit = if let screen { try await draw(screen) == .quit } else { false }
+            let interruption = Interruption()
+            if !isQuit { _ = await interruption.wait() }
+            return interruption
         }
         // After the first signal a second one does not wait for anybody's last checkpoint.
         let impatience = Task {
-            _ = try? await watch.value
-            if await interruption.wait() != 0 { run.cancel() }
+            if let interruption = try? await watch.value, await interruption.wait() != 0 { run.cancel() }
         }
         let verdict = Task {
             await fate.wait()

@@ -71,9 +71,10 @@ final class DemoFleet: Sendable {
     func start() async throws {
         try await connection.kinesis.createStream(Self.stream, shards: options.shards)
         for _ in 0..<2000 where try await status() != "ACTIVE" { try await time.sleep(for: .milliseconds(2)) }
+        // Whoever watches finds the table there, and no worker has a start over the others.
+        try await connection.dynamoDB.createTable(Self.application, hashKey: LeaseTable.hashKey)
+        for _ in 0..<1000 where await !hasTable() { try await time.sleep(for: .milliseconds(2)) }
         for _ in 0..<options.workers { addWorker().start() }
-        // Whoever watches finds the table there.
-        for _ in 0..<1000 where await !hasTable() && options.workers > 0 { try await time.sleep(for: .milliseconds(2)) }
     }
 
     func status() async throws -> String {
