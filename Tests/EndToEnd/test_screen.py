@@ -25,10 +25,14 @@ def demo(terminal):
 
 
 def first_shard(screen):
-    """Shard and owner of the first row of the table, which is selected: the row under the cursor may have moved."""
-    screen.type("g")
-    found = screen.matches(r"^│[ !‼>]*(0\d{3})\s+(worker-\d)\s")
-    screen.shows(f"┐{found[1]} ")
+    """Selects the first row of the table; its shard and owner. The rows move, so both are read from one picture."""
+    def selected():
+        screen.type("g")
+        text = screen.text
+        row = re.search(r"^│[ !‼>]*(0\d{3})\s+(worker-\d)\s", text, re.M)
+        return row if row and f"┐{row[1]} " in text else None
+
+    found = wait_until(selected, 20, lambda: screen.text, 0.2)
     return found[1], found[2]
 
 
