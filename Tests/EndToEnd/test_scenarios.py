@@ -54,14 +54,19 @@ class Play:
         return parents
 
     def check_families(self):
-        """TERMINATE once a shard, and no child starts before every parent has ended."""
+        """TERMINATE once a shard, and no child is read before every parent has ended.
+
+        What ends a parent for everybody is its checkpoint; the worker that stored it says TERMINATE when its processor
+        has returned, and by then another may have begun with the child.
+        """
         ended = [event["shardId"] for event in self.of("shardEnded")]
         assert len(ended) == len(set(ended))
         assert all(event["checkpoint"] == "SHARD_END" for event in self.of("shardEnded"))
         for child, parents in self.children.items():
-            start = self.first("initialized", shardId=child)["seq"]
+            read = [e["seq"] for e in self.of("recordsProcessed", shardId=child)]
             for parent in parents:
-                assert self.first("shardEnded", shardId=parent)["seq"] < start, (parent, child)
+                end = self.first("checkpointed", shardId=parent, checkpoint="SHARD_END")["seq"]
+                assert all(end < seq for seq in read), (parent, child)
         for child in {event["shardId"] for event in self.of("childLeaseCreated")}:
             assert child in self.children
 
@@ -154,8 +159,9 @@ def test_failover_gives_a_killed_workers_leases_to_the_others(play):
     again = run.of("workerStarted", workerId=killed)[1]["seq"]
     taken = [e for e in run.taken_over(killed) if e["seq"] < again]
     assert taken, "nobody took the killed worker's leases"
-    # A killed worker never finds out that it lost anything.
-    assert not [e for e in run.of("leaseLost", workerId=killed) if e["seq"] < again]
+    # A killed worker never finds out that it lost anything: nothing more is heard of it until it is back.
+    expired = min(e["seq"] for e in taken if e["event"] == "leaseTaken")
+    assert not [e for e in run.events if e.get("workerId") == killed and expired < e["seq"] < again]
     assert [e for e in run.of("leaseTaken") + run.of("leaseStolen") if e["workerId"] == killed and e["seq"] > again]
 
 
@@ -169,7 +175,9 @@ def test_hot_shard_is_throttled_and_split_where_it_is_hot(play):
 def test_throttle_slows_everything_down_and_loses_no_lease(play):
     run = play("throttle")
     assert run.of("throttled")
-    assert run.summary["zombie"] == 0 and run.summary["terminate"] == 0
+    # One may be stolen to balance a fleet that has just started; none is lost because it was not renewed.
+    assert not [e for e in run.of("leaseLost") if "not renewed" in e["message"]]
+    assert run.summary["terminate"] == 0
 
 
 def test_tour_shows_everything(play):
