@@ -336,6 +336,8 @@ class Screen:
     def is_back(self, seconds=15):
         """The program ended, and the shell takes and shows what is typed."""
         wait_until(lambda: self.child is None, seconds, lambda: self.text)
+        # What is typed before the shell has taken the terminal back need not be shown.
+        wait_until(lambda: self.text.rstrip().endswith("prompt>"), 10, lambda: self.text)
         mark = uuid.uuid4().hex[:8]
         self.write(f"echo back-{mark[:4]}''{mark[4:]}")
         self.type("Enter")
