@@ -340,6 +340,6 @@ def test_signals_end_what_runs(bench, arguments, name):
     if arguments[0] == "emulate":
         wait_until(lambda: process.lines, 20)
     else:
-        time.sleep(2)  # nothing is printed while it runs
+        wait_until(lambda: "Ctrl-C" in process.stderr, 20)
     process.send(getattr(signal, name))
     assert process.ended(15) == DONE, process.stderr
