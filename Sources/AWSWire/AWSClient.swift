@@ -13,10 +13,11 @@ public enum AWSService: String, Sendable, CaseIterable {
         }
     }
 
-    var contentType: String {
-        switch self {
-        case .kinesis: "application/x-amz-json-1.1"
-        case .dynamodb: "application/x-amz-json-1.0"
+    package func contentType(_ encoding: WireEncoding) -> String {
+        switch (self, encoding) {
+        case (_, .cbor): "application/x-amz-cbor-1.1"
+        case (.kinesis, .json): "application/x-amz-json-1.1"
+        case (.dynamodb, .json): "application/x-amz-json-1.0"
         }
     }
 
@@ -50,15 +51,19 @@ public final class AWSClient: Sendable {
         var signatureOffset: Duration = .zero
         var clock = ServiceClock()
         var calls = 0
+        /// What the endpoint speaks; `nil` until it is known.
+        var encoding: WireEncoding?
     }
 
     /// - Parameters:
     ///   - requestTimeout: how long one attempt may take.
+    ///   - encoding: of requests to Kinesis; `nil` is CBOR where the endpoint speaks it, and JSON where it does not.
+    ///     DynamoDB is spoken to in JSON.
     ///   - seed: of the jitter between attempts.
     public init(
         _ service: AWSService, region: String, endpoint: Endpoint? = nil, transport: any Transport,
         credentials: any CredentialProvider, time: TimeSource, retry: RetryPolicy = RetryPolicy(),
-        requestTimeout: Duration = .seconds(30), seed: UInt64
+        requestTimeout: Duration = .seconds(30), encoding: WireEncoding? = nil, seed: UInt64
     ) {
         self.service = service
         self.region = region
@@ -69,7 +74,9 @@ public final class AWSClient: Sendable {
         self.retry = retry
         self.requestTimeout = requestTimeout
         state = Mutex(
-            State(generator: SeededGenerator(seed: seed), budget: RetryBudget(tokensMax: retry.budgetTokensMax)))
+            State(
+                generator: SeededGenerator(seed: seed), budget: RetryBudget(tokensMax: retry.budgetTokensMax),
+                encoding: service == .kinesis ? encoding : .json))
     }
 
     /// An answer with what an observer wants of its envelope.
@@ -78,6 +85,8 @@ public final class AWSClient: Sendable {
         public var requestID: String?
         /// The service's clock when it answered.
         public var date: UnixTime?
+        /// How the body is written.
+        public var encoding = WireEncoding.json
     }
 
     /// Calls sent so far, retries included.
@@ -93,8 +102,24 @@ public final class AWSClient: Sendable {
     public func call(
         _ operation: String, _ input: AWSValue, attemptsMax: Int? = nil, timeout: Duration? = nil
     ) async throws(AWSError) -> AWSValue {
-        let answer = try await send(operation, JSON.encode(input), attemptsMax: attemptsMax, timeout: timeout)
-        return try decode(operation, answer.body)
+        let answer = try await send(operation, input, attemptsMax: attemptsMax, timeout: timeout)
+        return try decode(operation, answer)
+    }
+
+    /// Calls `operation` and leaves the answer's body to the caller, for the hot shapes that become no trees.
+    ///
+    /// - Parameter timeout: of each attempt, where the client's own is too long.
+    public func send(
+        _ operation: String, _ input: AWSValue, attemptsMax: Int? = nil, timeout: Duration? = nil
+    ) async throws(AWSError) -> Answer {
+        try await send(operation, attemptsMax: attemptsMax, timeout: timeout) { $0.encode(input) }
+    }
+
+    /// The same for a request that is written already, in JSON.
+    public func send(
+        _ operation: String, _ body: [UInt8], attemptsMax: Int? = nil, timeout: Duration? = nil
+    ) async throws(AWSError) -> Answer {
+        try await send(operation, attemptsMax: attemptsMax, timeout: timeout, only: .json) { _ in body }
     }
 
     /// What the attempts of one call have in common.
@@ -110,11 +135,10 @@ public final class AWSClient: Sendable {
         var rejectedCredentials: Credentials?
     }
 
-    /// Calls `operation` and leaves the answer's body to the caller, for the hot shapes that become no trees.
-    ///
-    /// - Parameter timeout: of each attempt, where the client's own is too long.
-    public func send(
-        _ operation: String, _ body: [UInt8], attemptsMax: Int? = nil, timeout: Duration? = nil
+    /// The same for a request that is written by `body`, in the encoding that the endpoint speaks or in `only` one.
+    package func send(
+        _ operation: String, attemptsMax: Int? = nil, timeout: Duration? = nil, only: WireEncoding? = nil,
+        _ body: (WireEncoding) -> [UInt8]
     ) async throws(AWSError) -> Answer {
         let limit = attemptsMax ?? retry.attemptsMax
         var call = Call()
@@ -124,7 +148,7 @@ public final class AWSClient: Sendable {
             if Task.isCancelled { throw cancelled(operation, call) }
             var error: AWSError
             do throws(AWSError) {
-                let answer = try await sendOnce(operation, body, key, timeout ?? requestTimeout)
+                let answer = try await exchange(operation, only, body, key, timeout ?? requestTimeout)
                 state.withLock { $0.budget.refund(call.cost) }
                 return answer
             } catch let failure {
@@ -168,14 +192,46 @@ public final class AWSClient: Sendable {
         }
     }
 
-    private func sendOnce(
-        _ operation: String, _ body: [UInt8], _ key: Credentials, _ timeout: Duration
+    /// One attempt, in the encoding that the endpoint speaks as far as that is known.
+    ///
+    /// An unknown endpoint is asked in CBOR by the first operation that only reads, because nothing happens where it is
+    /// not understood; until then requests go as JSON, which everybody speaks. An endpoint that does not answer in
+    /// CBOR is asked once more in JSON at once, beside the attempts, and where that went better, only so from then on.
+    private func exchange(
+        _ operation: String, _ only: WireEncoding?, _ body: (WireEncoding) -> [UInt8], _ key: Credentials,
+        _ timeout: Duration
     ) async throws(AWSError) -> Answer {
+        let name = "\(service.name).\(operation)"
+        let known = only ?? state.withLock { $0.encoding }
+        let isRead = AWSError.isRead(name)
+        guard known == .cbor || known == nil && isRead else {
+            return try answer(name, try await sendOnce(operation, body(.json), .json, key, timeout), .json, key)
+        }
+        let response = try await sendOnce(operation, body(.cbor), .cbor, key, timeout)
+        let isCBOR =
+            WireEncoding(ofMap: response.body) == .cbor
+            || response.body.isEmpty && WireEncoding(contentType: response.headers["Content-Type"]) == .cbor
+        if isCBOR, known == nil { state.withLock { $0.encoding = .cbor } }
+        guard !isCBOR, known == nil, !Task.isCancelled else { return try answer(name, response, .cbor, key) }
+        let first = serviceError(name, response, .cbor, key)
+        guard response.status == 200 || first.mayMeanTheEncoding else {
+            return try answer(name, response, .cbor, key)
+        }
+        let second = try await sendOnce(operation, body(.json), .json, key, timeout)
+        let isBetter =
+            second.status == 200 || second.status < 500 && serviceError(name, second, .json, key).type != first.type
+        if isBetter { state.withLock { $0.encoding = .json } }
+        return try answer(name, second, .json, key)
+    }
+
+    private func sendOnce(
+        _ operation: String, _ body: [UInt8], _ encoding: WireEncoding, _ key: Credentials, _ timeout: Duration
+    ) async throws(AWSError) -> Response {
         let name = "\(service.name).\(operation)"
         var request = Request(
             url: endpoint,
             headers: [
-                Header("Content-Type", service.contentType),
+                Header("Content-Type", service.contentType(encoding)),
                 Header("X-Amz-Target", "\(service.targetPrefix).\(operation)"),
                 Header("User-Agent", "shardtop"),
             ], body: body, timeout: timeout)
@@ -195,9 +251,19 @@ public final class AWSClient: Sendable {
         if let answered {
             state.withLock { $0.clock.learn(answered, sent: sent, received: received, at: now) }
         }
-        let requestID = response.headers["x-amzn-RequestId"] ?? response.headers["x-amz-request-id"]
-        if response.status == 200 { return Answer(body: response.body, requestID: requestID, date: answered) }
-        let error = serviceError(name, response, requestID: requestID, key)
+        return response
+    }
+
+    private func answer(
+        _ name: String, _ response: Response, _ encoding: WireEncoding, _ key: Credentials
+    ) throws(AWSError) -> Answer {
+        if response.status == 200 {
+            return Answer(
+                body: response.body, requestID: response.requestID,
+                date: response.headers["Date"].flatMap(HTTPDate.parse),
+                encoding: WireEncoding(ofMap: response.body) ?? encoding)
+        }
+        let error = serviceError(name, response, encoding, key)
         if error.meaning == .clockSkewed {
             state.withLock { $0.signatureOffset = $0.clock.offset ?? $0.signatureOffset }
         }
@@ -205,9 +271,9 @@ public final class AWSClient: Sendable {
     }
 
     private func serviceError(
-        _ operation: String, _ response: Response, requestID: String?, _ key: Credentials
+        _ operation: String, _ response: Response, _ encoding: WireEncoding, _ key: Credentials
     ) -> AWSError {
-        var body = (try? JSON.decode(response.body)) ?? .null
+        var body = (try? (WireEncoding(ofMap: response.body) ?? encoding).decode(response.body)) ?? .null
         let raw = body["__type"]?.string ?? response.headers["x-amzn-ErrorType"] ?? ""
         // `com.amazonaws.dynamodb.v20120810#ResourceNotFoundException` or `Name:http://…`
         var type = raw.split(separator: "#").last.map(String.init) ?? ""
@@ -227,12 +293,14 @@ public final class AWSClient: Sendable {
         if type.isEmpty { type = "HTTP \(response.status)" }
         return AWSError(
             operation: operation,
-            cause: .service(type: type, message: message, status: response.status, body: body), requestID: requestID)
+            cause: .service(type: type, message: message, status: response.status, body: body),
+            requestID: response.requestID)
     }
 
-    func decode(_ operation: String, _ body: Bytes) throws(AWSError) -> AWSValue {
+    func decode(_ operation: String, _ answer: Answer) throws(AWSError) -> AWSValue {
+        let body = answer.body
         if body.isEmpty { return .members([:]) }
-        do { return try JSON.decode(body) } catch {
+        do { return try answer.encoding.decode(body) } catch {
             if body[0] == UInt8(ascii: "<") {
                 throw malformed(operation, "a web page; is \(endpoint) really \(service.name)?")
             }
@@ -251,6 +319,23 @@ public final class AWSClient: Sendable {
         error.earlierAttemptMayHaveTakenEffect = call.earlierMayHaveTakenEffect
         return error
     }
+}
+
+extension AWSError {
+    /// Whether this may be how a server says that it cannot read CBOR; not where it did not come to reading the body.
+    fileprivate var mayMeanTheEncoding: Bool {
+        guard case .service(_, _, let status, _) = cause, ![502, 503, 504].contains(status) else { return false }
+        return switch meaning {
+        case .transient, .invalid, .notFound: true
+        case .throttled, .conditionFailed, .inUse, .expiredIterator, .denied, .unauthenticated, .clockSkewed,
+            .cancelled:
+            false
+        }
+    }
+}
+
+extension Response {
+    fileprivate var requestID: String? { headers["x-amzn-RequestId"] ?? headers["x-amz-request-id"] }
 }
 
 extension AWSService {

@@ -79,12 +79,13 @@ extension AWSError {
         // A truncated or garbled answer says nothing about the request.
         case .malformed: .transient
         // Kinesis also limits the rate of its reading operations with the error that elsewhere limits numbers.
-        case .service("LimitExceededException", _, _, _): isReadOfStreams ? .throttled : .inUse
+        case .service("LimitExceededException", _, _, _): Self.isRead(operation) ? .throttled : .inUse
         case .service(let type, _, let status, _): Self.meaning(ofType: type, status: status)
         }
     }
 
-    private var isReadOfStreams: Bool {
+    /// Whether `operation` only reads streams.
+    static func isRead(_ operation: String) -> Bool {
         ["Kinesis.List", "Kinesis.Describe", "Kinesis.Get"].contains { operation.hasPrefix($0) }
     }
 

@@ -1,14 +1,17 @@
+public import Machine
 public import OrderedCollections
 
 /// A request or answer as a tree, whatever encoding it came in; operations are written once over it.
 ///
-/// A blob is `bytes` in CBOR and a base64 `string` in JSON; a timestamp is a number in both (seconds in JSON,
-/// milliseconds in CBOR). The accessors below accept either, so that a reader does not ask which it was.
+/// A blob is `bytes` in CBOR and a base64 `string` in JSON; a `timestamp` is a number in JSON (seconds) and a tagged one
+/// in CBOR (milliseconds). The accessors below accept either, so that a reader does not ask which it was.
 public enum AWSValue: Hashable, Sendable {
     case null
     case bool(Bool)
     case int(Int64)
     case double(Double)
+    /// A point in time; JSON reads it back as a `double` of seconds.
+    case timestamp(UnixTime)
     case string(String)
     case bytes(Bytes)
     case list([AWSValue])
@@ -66,11 +69,23 @@ extension AWSValue {
         }
     }
 
+    /// A number; of a timestamp the seconds since 1970.
     public var double: Double? {
         switch self {
         case .int(let value): Double(value)
         case .double(let value): value
+        case .timestamp(let value): value.seconds
         default: nil
+        }
+    }
+
+    /// A point in time. A whole number beyond the year 5138 if it were seconds is one of milliseconds: CBOR without the
+    /// tag.
+    public var time: UnixTime? {
+        switch self {
+        case .timestamp(let value): value
+        case .int(let value) where value.magnitude >= 100_000_000_000: UnixTime(milliseconds: value)
+        default: double.map { UnixTime(seconds: $0) }
         }
     }
 

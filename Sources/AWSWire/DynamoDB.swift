@@ -272,7 +272,7 @@ public struct DynamoDBClient: Sendable {
             "ConsistentRead": consistent ? true : nil, "ReturnConsumedCapacity": "TOTAL",
         ])
         let answer = try await client.send("Scan", JSON.encode(input), attemptsMax: attemptsMax, timeout: timeout)
-        let body = try client.decode("Scan", answer.body)
+        let body = try client.decode("Scan", answer)
         // Rows that a scan does not show are taken for deleted: no list must never pass for an empty one.
         guard let items = body["Items"]?.list?.map({ Item(wire: $0) }) else {
             throw client.malformed("Scan", "no Items")

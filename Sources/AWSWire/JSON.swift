@@ -1,3 +1,4 @@
+import Machine
 import OrderedCollections
 
 /// The JSON codec of the value tree (RFC 8259). Depth is bounded, so that no answer can exhaust the stack.
@@ -20,6 +21,7 @@ public enum JSON {
         case .bool(let value): out.append(contentsOf: (value ? "true" : "false").utf8)
         case .int(let value): out.append(contentsOf: String(value).utf8)
         case .double(let value): out.append(contentsOf: (value.isFinite ? "\(value)" : "null").utf8)
+        case .timestamp(let value): out.append(contentsOf: "\(value.seconds)".utf8)
         case .string(let value): append(string: value, to: &out)
         case .bytes(let value):
             out.append(UInt8(ascii: "\""))

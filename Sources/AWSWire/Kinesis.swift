@@ -200,7 +200,7 @@ public struct KinesisClient: Sendable {
         case .latest: input["ShardIteratorType"] = "LATEST"
         case .atTimestamp(let time):
             input["ShardIteratorType"] = "AT_TIMESTAMP"
-            input["Timestamp"] = .double(time.seconds)
+            input["Timestamp"] = .timestamp(time)
         case .atSequenceNumber(let number):
             input["ShardIteratorType"] = "AT_SEQUENCE_NUMBER"
             input["StartingSequenceNumber"] = .string(number)
@@ -218,28 +218,21 @@ public struct KinesisClient: Sendable {
     /// One page of records; sent once, because the caller paces and retries itself.
     public func getRecords(iterator: String, limit: Int) async throws(AWSError) -> RecordBatch {
         let input: AWSValue = ["ShardIterator": .string(iterator), "Limit": .int(Int64(limit))]
-        var answer = try await client.send("GetRecords", JSON.encode(input), attemptsMax: 1)
+        var answer = try await client.send("GetRecords", input, attemptsMax: 1)
         // The decoder gets the only reference, so that it need not copy the body to decode in place.
         let body = answer.body
         answer.body = Bytes()
-        do { return try RecordBatch(json: body) } catch {
+        do { return try RecordBatch(body, in: answer.encoding) } catch {
             throw client.malformed("GetRecords", error.description)
         }
     }
 
     /// Puts up to 500 records; the outcomes stand in the order of the records.
     public func putRecords(stream: String, _ records: [PutRecord]) async throws(AWSError) -> [PutOutcome] {
-        let input: AWSValue = [
-            "StreamName": .string(stream),
-            "Records": .list(
-                records.map { record in
-                    .members([
-                        "Data": .bytes(record.data), "PartitionKey": .string(record.partitionKey),
-                        "ExplicitHashKey": record.explicitHashKey.map { .string(String($0)) },
-                    ])
-                }),
-        ]
-        let answer = try await client.call("PutRecords", input)
+        let sent = try await client.send("PutRecords") { encoding in
+            PutRecordsInput.encode(stream: stream, records, in: encoding)
+        }
+        let answer = try client.decode("PutRecords", sent)
         let outcomes = (answer["Records"]?.list ?? []).map { entry -> PutOutcome in
             if let shard = entry["ShardId"]?.string, let number = entry["SequenceNumber"]?.string {
                 return .stored(shardID: shard, sequenceNumber: number)
@@ -282,7 +275,7 @@ public struct KinesisClient: Sendable {
         return StreamSummary(
             name: summary["StreamName"]?.string ?? name, arn: summary["StreamARN"]?.string ?? "", status: status,
             retentionHours: summary["RetentionPeriodHours"]?.int ?? 24,
-            created: summary["StreamCreationTimestamp"]?.double.map { UnixTime(seconds: $0) },
+            created: summary["StreamCreationTimestamp"]?.time,
             openShards: summary["OpenShardCount"]?.int ?? 0)
     }
 
@@ -319,7 +312,7 @@ extension ShardFilter {
         switch self {
         case .atTrimHorizon: ["Type": "AT_TRIM_HORIZON"]
         case .atLatest: ["Type": "AT_LATEST"]
-        case .atTimestamp(let time): ["Type": "AT_TIMESTAMP", "Timestamp": .double(time.seconds)]
+        case .atTimestamp(let time): ["Type": "AT_TIMESTAMP", "Timestamp": .timestamp(time)]
         }
     }
 }
@@ -349,5 +342,12 @@ extension ChildShard {
     init?(_ value: AWSValue) {
         guard let id = value["ShardId"]?.string, let range = HashKeyRange(value["HashKeyRange"]) else { return nil }
         self.init(shardID: id, parentShardIDs: value["ParentShards"]?.strings ?? [], hashKeyRange: range)
+    }
+
+    /// The children that an answer names, none where it names null; `nil` where one of them is no child.
+    static func list(_ value: AWSValue) -> [ChildShard]? {
+        if value == .null { return [] }
+        let children = (value.list ?? [.null]).map { ChildShard($0) }
+        return children.contains(nil) ? nil : children.compactMap { $0 }
     }
 }

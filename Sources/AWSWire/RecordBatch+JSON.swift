@@ -61,11 +61,10 @@ extension RecordBatch {
         }
 
         private static func children(_ scanner: inout JSONScanner) throws(MalformedBody) -> [ChildShard] {
-            let value = try scanner.value(depth: 1)
-            if value == .null { return [] }
-            let children = (value.list ?? [.null]).map { ChildShard($0) }
-            guard !children.contains(nil) else { throw scanner.malformed("a child shard that is none") }
-            return children.compactMap { $0 }
+            guard let children = ChildShard.list(try scanner.value(depth: 1)) else {
+                throw scanner.malformed("a child shard that is none")
+            }
+            return children
         }
     }
 

@@ -65,6 +65,19 @@ public struct SharedConfiguration: Sendable, CustomReflectable {
         return value?.isEmpty == false ? value : nil
     }
 
+    /// The encoding that the environment asks for: JSON where CBOR is switched off by the names that Java's SDKs have for
+    /// it, `CBOR_ENABLED=false` or `AWS_CBOR_DISABLED=true`; `nil` where it says nothing.
+    ///
+    /// https://docs.aws.amazon.com/sdk-for-java/latest/developer-guide/migration-env-and-system-props.html
+    public var encoding: WireEncoding? {
+        let isOff =
+            host.variable("CBOR_ENABLED")?.lowercased() == "false"
+            || ["AWS_CBOR_DISABLED", "AWS_CBOR_DISABLE"].contains { name in
+                host.variable(name).map { !["false", "0"].contains($0.lowercased()) } ?? false
+            }
+        return isOff ? .json : nil
+    }
+
     /// The global STS endpoint is asked for where there is a choice.
     var isSTSLegacy: Bool {
         let choice = host.variable("AWS_STS_REGIONAL_ENDPOINTS") ?? property("sts_regional_endpoints")

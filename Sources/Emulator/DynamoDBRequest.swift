@@ -158,7 +158,7 @@ extension AWSValue {
         case .null: "NULL_VALUE"
         case .bool(let flag): flag ? "TRUE_VALUE" : "FALSE_VALUE"
         case .int: "NUMBER_VALUE"
-        case .double: "DECIMAL_VALUE"
+        case .double, .timestamp: "DECIMAL_VALUE"
         case .string, .bytes: "STRING_VALUE"
         case .list: "START_ARRAY"
         case .map: "START_OBJECT"

@@ -58,8 +58,9 @@ package final class Emulator: Sendable {
             call = try ServiceCall(request, requiresSignature: requiresSignature)
             try checkDate(of: request)
         } catch {
-            let service = ServiceCall.target(of: request).service
-            return respond(.failure(error), service: service, operation: nil)
+            return respond(
+                .failure(error), service: ServiceCall.target(of: request).service, operation: nil,
+                in: ServiceCall.encoding(of: request))
         }
         let decision = faults.decide(call, at: time.now()) { self.shards(touchedBy: call) }
         if decision.delay > .zero {
@@ -69,7 +70,7 @@ package final class Emulator: Sendable {
         }
         if decision.isDropped { throw ConnectionLost(tookEffect: false) }
         let response = respond(
-            result(of: call, decision), service: call.service, operation: call.operation)
+            result(of: call, decision), service: call.service, operation: call.operation, in: call.encoding)
         if decision.answerDelay > .zero {
             do { try await time.sleep(min(deadline, time.now() + decision.answerDelay)) } catch {
                 throw ConnectionLost(tookEffect: true)
@@ -87,7 +88,8 @@ package final class Emulator: Sendable {
             case .kinesis:
                 return .success(
                     try kinesis.handle(
-                        operation: call.operation, input: call.input, throttledShards: decision.throttledShards))
+                        operation: call.operation, input: call.input, encoding: call.encoding,
+                        throttledShards: decision.throttledShards))
             case .dynamodb:
                 return .success(.tree(try dynamoDB.handle(operation: call.operation, input: call.input)))
             }
@@ -108,14 +110,15 @@ package final class Emulator: Sendable {
     }
 
     private func respond(
-        _ result: Result<ServiceAnswer, ServiceError>, service: AWSService?, operation: String?
+        _ result: Result<ServiceAnswer, ServiceError>, service: AWSService?, operation: String?,
+        in encoding: WireEncoding
     ) -> Response {
         var response = Response(status: 200)
         switch result {
-        case .success(let answer): response.body = answer.body
+        case .success(let answer): response.body = answer.body(in: encoding)
         case .failure(let error):
             response.status = error.status
-            response.body = Bytes(JSON.encode(error.body(for: service)))
+            response.body = Bytes(encoding.encode(error.body(for: service)))
             response.headers.append(Header("x-amzn-ErrorType", error.type))
         }
         if let service, let operation {
@@ -124,10 +127,9 @@ package final class Emulator: Sendable {
                 EmulatedCall(
                     at: time.wallClock(), service: service.rawValue, operation: operation, status: response.status))
         }
-        let contentType = service == .dynamodb ? "application/x-amz-json-1.0" : "application/x-amz-json-1.1"
         response.headers += [
             Header("x-amzn-RequestId", generator.withLock { $0.uuid() }),
-            Header("Content-Type", contentType),
+            Header("Content-Type", (service ?? .kinesis).contentType(encoding)),
             Header("Date", HTTPDate.format(time.wallClock())),
         ]
         if service == .dynamodb { response.headers.append(Header("x-amz-crc32", String(CRC32.of(response.body)))) }
@@ -200,13 +202,13 @@ enum ServiceAnswer: Sendable {
     /// No body at all, as operations without output answer.
     case empty
     case tree(AWSValue)
-    /// Encoded already: the hot shapes. `throttledRecords` of it were refused for their rate.
+    /// Written already in the encoding of the request: the hot shapes. `throttledRecords` of it were refused for their rate.
     case encoded([UInt8], throttledRecords: Int)
 
-    var body: Bytes {
+    func body(in encoding: WireEncoding) -> Bytes {
         switch self {
         case .empty: Bytes()
-        case .tree(let value): Bytes(JSON.encode(value))
+        case .tree(let value): Bytes(encoding.encode(value))
         case .encoded(let bytes, _): Bytes(bytes)
         }
     }

@@ -159,10 +159,10 @@ package final class EmulatorServer: Sendable {
         let head = request.head
         if request.isTooLarge {
             return Self.refusal(
-                413, "RequestEntityTooLargeException", "The body is larger than \(limits.bodyBytesMax) bytes.")
+                head, 413, "RequestEntityTooLargeException", "The body is larger than \(limits.bodyBytesMax) bytes.")
         }
         if !allowsRemote, let reason = HTTPGuard(host: host).refusal(of: head) {
-            return Self.refusal(403, "AccessDeniedException", reason)
+            return Self.refusal(head, 403, "AccessDeniedException", reason)
         }
         if head.method == .GET || head.method == .HEAD {
             return Response(
@@ -175,10 +175,13 @@ package final class EmulatorServer: Sendable {
                 method: head.method.rawValue, url: endpoint, path: head.uri, headers: headers, body: request.body))
     }
 
-    private static func refusal(_ status: Int, _ type: String, _ message: String) -> Response {
-        Response(
-            status: status, headers: [Header("Content-Type", "application/x-amz-json-1.1")],
-            body: Bytes(JSON.encode(ServiceError(type, message).body(for: nil))))
+    private static func refusal(
+        _ head: HTTPRequestHead, _ status: Int, _ type: String, _ message: String
+    ) -> Response {
+        let encoding = WireEncoding(contentType: head.headers.first(name: "Content-Type")) ?? .json
+        return Response(
+            status: status, headers: [Header("Content-Type", AWSService.kinesis.contentType(encoding))],
+            body: Bytes(encoding.encode(ServiceError(type, message).body(for: nil))))
     }
 
     private func parts(

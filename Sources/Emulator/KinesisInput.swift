@@ -113,7 +113,7 @@ enum KinesisInput {
         switch value {
         case .list, .map: throw wrongStart(value, expected: "")
         case .bool: throw .serialization("class java.lang.Boolean can not be converted to \(target)")
-        case .int, .double:
+        case .int, .double, .timestamp:
             throw .serialization(
                 "class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to \(target)")
         case .string, .bytes, .null:
@@ -191,7 +191,7 @@ enum KinesisInput {
         case .bytes(let bytes): return bytes.count
         case .list(let list): return list.count
         case .map(let map): return map.count
-        case .null, .bool, .int, .double: return 0
+        case .null, .bool, .int, .double, .timestamp: return 0
         }
     }
 
@@ -202,8 +202,8 @@ enum KinesisInput {
     private static func text(of value: AWSValue?, _ member: KinesisMember) -> String {
         switch (value, member.kind) {
         case (nil, _): return "null"
-        case (.string(let text), .blob):
-            let count = blobLength(text)
+        case (.string, .blob), (.bytes, .blob):
+            let count = value.map { length(of: $0, member.kind) } ?? 0
             return "'java.nio.HeapByteBuffer[pos=0 lim=\(count) cap=\(count)]'"
         case (.string(let text), _): return "'\(text)'"
         case (.int(let number), _): return "'\(number)'"

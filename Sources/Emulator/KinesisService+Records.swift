@@ -9,12 +9,12 @@ extension KinesisService {
             let token = try stream.shardIterator(
                 shard: input["ShardId"]?.string ?? "", type: input["ShardIteratorType"]?.string ?? "",
                 number: input["StartingSequenceNumber"]?.string,
-                timestamp: input["Timestamp"]?.double.map { UnixTime(seconds: $0) }, at: moment)
+                timestamp: input["Timestamp"]?.time, at: moment)
             return .tree(["ShardIterator": .string(token)])
         }
     }
 
-    func getRecords(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
+    func getRecords(_ input: AWSValue, _ encoding: WireEncoding) throws(ServiceError) -> ServiceAnswer {
         let token = input["ShardIterator"]?.string ?? ""
         guard let iterator = ShardIterator(token) else { throw .invalidArgument("Invalid ShardIterator.") }
         let age = moment.wall - iterator.created
@@ -24,7 +24,8 @@ extension KinesisService {
             return try withStream(iterator.stream) { (stream, moment) throws(ServiceError) in
                 .encoded(
                     try stream.getRecords(
-                        iterator, limit: input["Limit"]?.int ?? 10_000, at: moment, enforcesLimits: enforcesLimits),
+                        iterator, limit: input["Limit"]?.int ?? 10_000, at: moment, enforcesLimits: enforcesLimits,
+                        encoding: encoding),
                     throttledRecords: 0)
             }
         } catch {
@@ -77,7 +78,9 @@ extension KinesisService {
         return .tree(answer)
     }
 
-    func putRecords(_ input: AWSValue, _ throttledShards: Set<String>) throws(ServiceError) -> ServiceAnswer {
+    func putRecords(
+        _ input: AWSValue, _ throttledShards: Set<String>, _ encoding: WireEncoding
+    ) throws(ServiceError) -> ServiceAnswer {
         var records: [NewRecord] = []
         for entry in input["Records"]?.list ?? [] { records.append(try NewRecord(entry)) }
         let enforcesLimits = configuration.enforcesShardLimits
@@ -92,25 +95,17 @@ extension KinesisService {
             if batch.reduce(0, { $0 + $1.byteCount }) > megabytes << 20 {
                 throw .invalidArgument("Records size exceeds \(megabytes) MB limit")
             }
-            var out = Array(#"{"Records":["#.utf8)
-            out.reserveCapacity(batch.count * 128)
-            var refused = 0
-            for (index, record) in batch.enumerated() {
-                if index > 0 { out.append(UInt8(ascii: ",")) }
+            var writer = OutcomesWriter(encoding, count: batch.count)
+            for record in batch {
                 let stored = try stream.store(
                     record, at: moment, enforcesLimits: enforcesLimits, throttledShards: throttledShards)
                 switch stored {
-                case .stored(let shard, let number):
-                    out.append(contentsOf: #"{"SequenceNumber":"\#(number)","ShardId":"\#(shard)"}"#.utf8)
-                case .refused(let shard):
-                    refused += 1
-                    let error = stream.rateExceeded(shard)
-                    JSON.append(
-                        ["ErrorCode": .string(error.type), "ErrorMessage": .string(error.message)], to: &out)
+                case .stored(let shard, let number): writer.append(stored: number, in: shard)
+                case .refused(let shard): writer.append(refused: stream.rateExceeded(shard))
                 }
             }
-            out.append(contentsOf: #"],"FailedRecordCount":\#(refused)}"#.utf8)
-            return .encoded(out, throttledRecords: refused)
+            let refused = writer.refused
+            return .encoded(writer.finish(), throttledRecords: refused)
         }
     }
 

@@ -54,7 +54,7 @@ extension KinesisService {
 
     private func filter(_ input: AWSValue?) throws(ServiceError) -> ShardListFilter {
         guard let input, let type = input["Type"]?.string else { return .all }
-        let timestamp = input["Timestamp"]?.double.map { UnixTime(seconds: $0) }
+        let timestamp = input["Timestamp"]?.time
         switch type {
         case "AT_TRIM_HORIZON": return .atTrimHorizon
         case "FROM_TRIM_HORIZON": return .fromTrimHorizon

@@ -28,9 +28,11 @@ package final class KinesisService: Sendable {
 
     /// Performs `operation`.
     ///
-    /// - Parameter throttledShards: shards that refuse puts although they have throughput left.
+    /// - Parameters:
+    ///   - encoding: of answers that are encoded here.
+    ///   - throttledShards: shards that refuse puts although they have throughput left.
     func handle(
-        operation: String, input: AWSValue, throttledShards: Set<String>
+        operation: String, input: AWSValue, encoding: WireEncoding, throttledShards: Set<String>
     ) throws(ServiceError) -> ServiceAnswer {
         guard let members = KinesisMember.byOperation[operation] else {
             throw ServiceError("UnknownOperationException", "\(operation) is not emulated.")
@@ -45,9 +47,9 @@ package final class KinesisService: Sendable {
         case "ListStreams": return try listStreams(input)
         case "ListShards": return try listShards(input)
         case "GetShardIterator": return try getShardIterator(input)
-        case "GetRecords": return try getRecords(input)
+        case "GetRecords": return try getRecords(input, encoding)
         case "PutRecord": return try putRecord(input, throttledShards)
-        case "PutRecords": return try putRecords(input, throttledShards)
+        case "PutRecords": return try putRecords(input, throttledShards, encoding)
         case "SplitShard": return try splitShard(input)
         case "MergeShards": return try mergeShards(input)
         case "UpdateShardCount": return try updateShardCount(input)

@@ -37,7 +37,7 @@ extension KinesisStream {
             "StreamName": .string(name), "StreamARN": .string(arn), "StreamStatus": .string(status.rawValue),
             "StreamModeDetails": ["StreamMode": isOnDemand ? "ON_DEMAND" : "PROVISIONED"],
             "RetentionPeriodHours": .int(max(1, retention.wholeMilliseconds / 3_600_000)),
-            "StreamCreationTimestamp": .double(created.seconds),
+            "StreamCreationTimestamp": .timestamp(created),
             "EnhancedMonitoring": [["ShardLevelMetrics": []]], "EncryptionType": "NONE",
         ]
     }

@@ -67,9 +67,9 @@ extension KinesisStream {
 
     func missing(shard id: String) -> ServiceError { .shardMissing(id, stream: name, account: account) }
 
-    /// The answer's body, encoded from the log without a tree in between.
+    /// The answer's body in `encoding`, written from the log without a tree in between.
     mutating func getRecords(
-        _ iterator: ShardIterator, limit: Int, at moment: Moment, enforcesLimits: Bool
+        _ iterator: ShardIterator, limit: Int, at moment: Moment, enforcesLimits: Bool, encoding: WireEncoding
     ) throws(ServiceError) -> [UInt8] {
         guard iterator.streamCreated == created.milliseconds, let position = position(ofIndex: iterator.shardIndex)
         else { throw missing(shard: KinesisShard.id(ofIndex: iterator.shardIndex)) }
@@ -82,22 +82,17 @@ extension KinesisStream {
         let (range, bytes) = shard.log.page(from: start, countMax: limit, bytesMax: Self.readBytesMax)
         shards[position].limits.didRead(bytes: bytes, at: moment.now)
         let isAtTip = range.upperBound == shard.log.end
-        var out: [UInt8] = []
-        out.reserveCapacity(bytes / 3 * 4 + range.count * 200 + 1024)
-        out.append(contentsOf: #"{"Records":["#.utf8)
-        shard.append(range, to: &out)
-        out.append(contentsOf: "]".utf8)
-        if shard.isOpen || !isAtTip {
-            let next = token(shard: shard, position: range.upperBound, at: moment)
-            out.append(contentsOf: #","NextShardIterator":"\#(next)""#.utf8)
-        } else {
-            out.append(contentsOf: #","ChildShards":"#.utf8)
-            let children = shard.children.compactMap { self.position(ofIndex: $0) }
-            JSON.append(.list(children.map { shards[$0].childDescription }), to: &out)
-        }
+        var writer = RecordsWriter(encoding, count: range.count, bytes: bytes)
+        shard.append(range, to: &writer)
         let behind = isAtTip ? 0 : max(1, moment.wall.milliseconds - shard.log.entry(range.upperBound - 1).arrival)
-        out.append(contentsOf: #","MillisBehindLatest":\#(behind)}"#.utf8)
-        return out
+        let last: (String, AWSValue)
+        if shard.isOpen || !isAtTip {
+            last = ("NextShardIterator", .string(token(shard: shard, position: range.upperBound, at: moment)))
+        } else {
+            let children = shard.children.compactMap { self.position(ofIndex: $0) }
+            last = ("ChildShards", .list(children.map { shards[$0].childDescription }))
+        }
+        return writer.finish(last: last, millisBehindLatest: behind)
     }
 
     func rateExceeded(_ shard: String) -> ServiceError {
@@ -108,8 +103,7 @@ extension KinesisStream {
 }
 
 extension KinesisShard {
-    /// Appends the records `range` as elements of a JSON list.
-    fileprivate func append(_ range: Range<UInt64>, to out: inout [UInt8]) {
+    fileprivate func append(_ range: Range<UInt64>, to writer: inout RecordsWriter) {
         guard !range.isEmpty else { return }
         var ordinal = range.lowerBound
         var chunkIndex = log.chunkIndex(of: ordinal)
@@ -117,38 +111,11 @@ extension KinesisShard {
             let chunk = log.chunks[chunkIndex]
             let end = min(range.upperBound, chunk.endOrdinal)
             for entry in chunk.entries[Int(ordinal - chunk.firstOrdinal)..<Int(end - chunk.firstOrdinal)] {
-                if ordinal > range.lowerBound { out.append(UInt8(ascii: ",")) }
-                append(entry, ordinal, chunk.bytes, to: &out)
+                writer.append(entry, number: number(ofRecord: ordinal, arrival: entry.arrival), in: chunk.bytes)
                 ordinal += 1
             }
             chunkIndex += 1
         }
-    }
-
-    private func append(_ entry: ShardLog.Entry, _ ordinal: UInt64, _ bytes: [UInt8], to out: inout [UInt8]) {
-        out.append(contentsOf: #"{"SequenceNumber":""#.utf8)
-        out.append(contentsOf: number(ofRecord: ordinal, arrival: entry.arrival).description.utf8)
-        out.append(contentsOf: #"","ApproximateArrivalTimestamp":"#.utf8)
-        let milliseconds = entry.arrival % 1000
-        out.append(contentsOf: String(entry.arrival / 1000).utf8)
-        out.append(UInt8(ascii: "."))
-        for digit in [milliseconds / 100, milliseconds / 10 % 10, milliseconds % 10] {
-            out.append(48 + UInt8(truncatingIfNeeded: digit))
-        }
-        out.append(contentsOf: #","Data":""#.utf8)
-        let dataStart = Int(entry.offset)
-        let keyStart = dataStart + Int(entry.dataCount)
-        let keyEnd = keyStart + Int(entry.keyCount)
-        Base64.append(Bytes(bytes, dataStart..<keyStart), to: &out)
-        out.append(contentsOf: #"","PartitionKey":"#.utf8)
-        if entry.isKeyEscaped {
-            JSON.append(string: String(decoding: bytes[keyStart..<keyEnd], as: UTF8.self), to: &out)
-        } else {
-            out.append(UInt8(ascii: "\""))
-            out.append(contentsOf: bytes[keyStart..<keyEnd])
-            out.append(UInt8(ascii: "\""))
-        }
-        out.append(UInt8(ascii: "}"))
     }
 }
 

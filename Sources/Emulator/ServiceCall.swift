@@ -7,6 +7,8 @@ struct ServiceCall: Sendable {
     /// `GetRecords`
     var operation: String
     var input: AWSValue
+    /// How the request is written, and its answer will be.
+    var encoding: WireEncoding
     /// The access key id that the request says it was signed with; every in-process worker signs with its own.
     var worker: String
 
@@ -20,8 +22,9 @@ struct ServiceCall: Sendable {
         guard let service = target.service, let operation = target.operation else {
             throw ServiceError("UnknownOperationException")
         }
+        encoding = Self.encoding(of: request)
         do {
-            input = request.body.isEmpty ? .null : try JSON.decode(Bytes(request.body))
+            input = request.body.isEmpty ? .null : try encoding.decode(Bytes(request.body))
         } catch {
             throw .serialization()
         }
@@ -31,6 +34,12 @@ struct ServiceCall: Sendable {
         self.service = service
         self.operation = operation
         self.worker = worker ?? ""
+    }
+
+    /// What the content type names; JSON where it names nothing, and for DynamoDB, which speaks nothing else.
+    static func encoding(of request: Request) -> WireEncoding {
+        if target(of: request).service == .dynamodb { return .json }
+        return WireEncoding(contentType: request.headers["Content-Type"]) ?? .json
     }
 
     /// `Kinesis_20131202.GetRecords` taken apart.

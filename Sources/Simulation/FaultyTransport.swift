@@ -202,10 +202,12 @@ extension Request {
 
     var isForDynamoDB: Bool { (headers["X-Amz-Target"] ?? "").hasPrefix("DynamoDB") }
 
+    /// In the request's own encoding, as the services write their errors.
     func errorResponse(_ type: String, status: Int) -> Response {
-        Response(
+        let encoding = WireEncoding(contentType: headers["Content-Type"]) ?? .json
+        return Response(
             status: status, headers: [Header("x-amzn-RequestId", "simulated")],
-            body: Bytes(JSON.encode(["__type": .string(type), "message": "simulated"])))
+            body: Bytes(encoding.encode(["__type": .string(type), "message": "simulated"])))
     }
 
     /// The service's throttle for `operation`: data operations run out of throughput, others of their rate.

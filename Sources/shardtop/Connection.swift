@@ -101,7 +101,7 @@ struct Connection: Sendable {
                 let provider = provider(plan.chain)
                 clients[service] = AWSClient(
                     service, region: region, endpoint: endpoint, transport: curl, credentials: provider,
-                    time: .system, retry: RetryPolicy(), seed: seeds.next())
+                    time: .system, retry: RetryPolicy(), encoding: shared.encoding, seed: seeds.next())
             }
             if let cloudWatch, let region = cloudWatch.region ?? common ?? plans[.kinesis]?.region {
                 let endpoint: Endpoint? =

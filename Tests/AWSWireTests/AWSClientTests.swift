@@ -17,7 +17,7 @@ import Testing
     ) -> AWSClient {
         AWSClient(
             service, region: "us-east-1", transport: transport, credentials: credentials, time: time.source,
-            retry: retry, seed: 1)
+            retry: retry, encoding: .json, seed: 1)
     }
 
     @Test func aCallIsSignedAndAddressed() async throws {

@@ -72,7 +72,7 @@ struct ObserverTests {
         AWSClient(
             service, region: "us-east-1", transport: services,
             credentials: StaticCredentials(accessKeyID: "k", secretAccessKey: "s"), time: clock.time,
-            retry: .once, seed: 1)
+            retry: .once, encoding: .json, seed: 1)
     }
 
     @Test func `one observation returns a complete picture`() async throws {

@@ -60,6 +60,6 @@ extension AWSClient {
         AWSClient(
             service, region: "us-east-1", transport: script,
             credentials: StaticCredentials(accessKeyID: "k", secretAccessKey: "s"), time: time,
-            retry: .once, seed: 1)
+            retry: .once, encoding: .json, seed: 1)
     }
 }

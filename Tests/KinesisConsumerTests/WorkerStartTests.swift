@@ -128,7 +128,7 @@ private func makeWorker(
         AWSClient(
             service, region: "us-east-1", transport: fleet,
             credentials: StaticCredentials(Credentials(accessKeyID: "k", secretAccessKey: "s")),
-            time: clock.source, retry: .once, seed: 1)
+            time: clock.source, retry: .once, encoding: .json, seed: 1)
     }
     return Worker(
         configuration, kinesis: KinesisClient(client(.kinesis)), dynamoDB: DynamoDBClient(client(.dynamodb)),

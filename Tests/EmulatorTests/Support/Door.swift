@@ -59,11 +59,13 @@ struct Subject: Sendable {
     let transport: any Transport
     let endpoint: Endpoint
 
-    func client(_ service: AWSService = .kinesis, worker: String = "worker-1") -> AWSClient {
+    func client(
+        _ service: AWSService = .kinesis, worker: String = "worker-1", encoding: WireEncoding? = nil
+    ) -> AWSClient {
         AWSClient(
             service, region: "us-east-1", endpoint: endpoint, transport: transport,
             credentials: StaticCredentials(accessKeyID: worker, secretAccessKey: "secret"), time: clock.source,
-            retry: .once, seed: 1)
+            retry: .once, encoding: encoding, seed: 1)
     }
 
     var kinesis: KinesisClient { KinesisClient(client()) }
