@@ -40,6 +40,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         // The emulator's HTTP server; nothing on the client side uses it.
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        // The Java KCL speaks HTTP/2 to Kinesis, also without TLS.
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        // `emulate --tls`, with the certificate that it makes itself.
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     ],
     targets: [
         room("Machine"),
@@ -81,6 +86,9 @@ let package = Package(
                 .product(name: "OrderedCollections", package: "swift-collections"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
             ]),
         room("Simulation", ["Machine", "AWSWire", "Leases", "KinesisConsumer", "Fleet", "Emulator"]),
         room(

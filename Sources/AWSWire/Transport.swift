@@ -1,4 +1,5 @@
 import Machine
+import Synchronization
 
 /// A request on its way to a service, before or after it was signed.
 public struct Request: Sendable {
@@ -143,11 +144,58 @@ public struct TransportError: Error, Hashable, CustomStringConvertible {
     public var description: String { message }
 }
 
-/// The one seam between us and the services: send a request, get a whole answer.
+/// An answer that comes in pieces for as long as its reader wants it, pulled: only `next` lets more arrive.
+public protocol ResponseStream: AnyObject, Sendable {
+    var status: Int { get }
+    var headers: [Header] { get }
+
+    /// The next bytes, as they came; `nil` at the end. One reader, one call at a time. A cancelled task gets
+    /// `TransportError.cancelled`, and the stream is closed.
+    func next() async throws(TransportError) -> Bytes?
+
+    /// Abandons what is left; a `next` that waits ends with `TransportError.closed`. Letting go of the stream does the
+    /// same.
+    func close()
+}
+
+/// The one seam between us and the services: send a request, get a whole answer or a stream.
 ///
 /// Implementations: libcurl, the emulator in process, and a faulty wrapper around either, so that the demo, the tests
 /// and the simulation run the code that talks to AWS.
 public protocol Transport: Sendable {
     /// Cancelling the task abandons the exchange with `TransportError.cancelled`.
     func send(_ request: Request) async throws(TransportError) -> Response
+
+    /// Sends a request whose answer is a stream; returns when the answer's head has come. `timeout` bounds the time to
+    /// the head, and `responseBytesMax` nothing.
+    func open(_ request: Request) async throws(TransportError) -> any ResponseStream
+}
+
+extension Transport {
+    /// For transports that carry no streams.
+    public func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
+        throw TransportError(.invalidRequest, "this transport carries no streams", requestWasSent: false)
+    }
+}
+
+/// A whole answer where a stream was asked for: how services refuse.
+package final class WholeResponseStream: ResponseStream {
+    package let status: Int
+    package let headers: [Header]
+    private let body: Mutex<Bytes?>
+
+    package init(_ response: Response) {
+        status = response.status
+        headers = response.headers
+        body = Mutex(response.body)
+    }
+
+    package func next() async throws(TransportError) -> Bytes? {
+        body.withLock { body in
+            defer { body = nil }
+            return body
+        }
+    }
+
+    package func close() { body.withLock { $0 = nil } }
 }

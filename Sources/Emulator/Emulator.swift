@@ -42,6 +42,20 @@ package final class Emulator: Sendable {
     /// The time since the emulator's start, by which faults are planned.
     package var elapsed: Duration { time.now() - start }
 
+    /// What a request is answered with.
+    package enum Answer: Sendable {
+        case whole(Response)
+        /// Answered with status 200; more comes for as long as somebody reads.
+        case stream(any ResponseStream)
+    }
+
+    /// Answers one request as the service would, with a stream where the operation has one.
+    package func answer(
+        _ request: Request, requiresSignature: Bool = true, deadline: Timestamp = .never
+    ) async throws(ConnectionLost) -> Answer {
+        .whole(try await handle(request, requiresSignature: requiresSignature, deadline: deadline))
+    }
+
     /// Answers one request as the service would. The connection may be lost instead, when the fault plan says so.
     ///
     /// - Parameters:

@@ -32,11 +32,35 @@ package struct EmulatorTransport: Transport {
     }
 
     package func send(_ request: Request) async throws(TransportError) -> Response {
+        let response = try await carry(request) { (deadline) throws(ConnectionLost) in
+            try await emulator.handle(request, requiresSignature: false, deadline: deadline)
+        }
+        guard response.body.count <= request.responseBytesMax else {
+            throw TransportError(
+                .tooLarge, "the answer is longer than \(request.responseBytesMax) bytes", requestWasSent: true)
+        }
+        return response
+    }
+
+    package func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
+        let answer = try await carry(request) { (deadline) throws(ConnectionLost) in
+            try await emulator.answer(request, requiresSignature: false, deadline: deadline)
+        }
+        switch answer {
+        case .whole(let response): return WholeResponseStream(response)
+        case .stream(let stream): return stream
+        }
+    }
+
+    /// There and back again.
+    private func carry<Answer: Sendable>(
+        _ request: Request, _ answer: (_ deadline: Timestamp) async throws(ConnectionLost) -> Answer
+    ) async throws(TransportError) -> Answer {
         let deadline = emulator.time.now() + request.timeout
         try await travel(requestWasSent: false)
-        let response: Response
+        let result: Answer
         do {
-            response = try await emulator.handle(request, requiresSignature: false, deadline: deadline)
+            result = try await answer(deadline)
         } catch {
             try await travel(requestWasSent: true)
             throw TransportError(
@@ -47,11 +71,7 @@ package struct EmulatorTransport: Transport {
         if emulator.time.now() >= deadline {
             throw TransportError(.timedOut, "no answer within \(request.timeout)", requestWasSent: true)
         }
-        guard response.body.count <= request.responseBytesMax else {
-            throw TransportError(
-                .tooLarge, "the answer is longer than \(request.responseBytesMax) bytes", requestWasSent: true)
-        }
-        return response
+        return result
     }
 
     private func travel(requestWasSent: Bool) async throws(TransportError) {

@@ -89,18 +89,3 @@ struct ServiceCall: Sendable {
         return CivilTime.unixTime(year: year, month: month, day: day, hour: hour, minute: minute, second: second)
     }
 }
-
-/// The checksum that DynamoDB sends with each answer (IEEE 802.3, reflected).
-enum CRC32 {
-    private static let table: [UInt32] = (0..<256).map { index in
-        (0..<8).reduce(UInt32(index)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0xEDB8_8320 : value >> 1 }
-    }
-
-    static func of(_ bytes: Bytes) -> UInt32 {
-        bytes.withUnsafeBytes { buffer in
-            table.withUnsafeBufferPointer { table in
-                ~buffer.reduce(~0) { crc, byte in table[Int((crc ^ UInt32(byte)) & 0xFF)] ^ crc >> 8 }
-            }
-        }
-    }
-}
