@@ -3,8 +3,8 @@ public import OrderedCollections
 
 /// A request or answer as a tree, whatever encoding it came in; operations are written once over it.
 ///
-/// A blob is `bytes` in CBOR and a base64 `string` in JSON; a `timestamp` is a number in JSON (seconds) and a tagged one
-/// in CBOR (milliseconds). The accessors below accept either, so that a reader does not ask which it was.
+/// A blob is `bytes` in CBOR and a base64 `string` in JSON; a `timestamp` is a number in JSON (seconds) and a tagged
+/// one in CBOR (milliseconds). The accessors below accept either, so that a reader does not ask which it was.
 public enum AWSValue: Hashable, Sendable {
     case null
     case bool(Bool)

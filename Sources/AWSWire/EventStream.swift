@@ -1,11 +1,11 @@
 /// A message of an `application/vnd.amazon.eventstream` body, in which SubscribeToShard answers.
 ///
-/// A frame is: its length, the length of its headers and the checksum of both (the prelude, 12 bytes); headers; payload;
-/// the checksum of all before it. Numbers are big-endian.
+/// A frame is: its length, the length of its headers and the checksum of both (the prelude, 12 bytes); headers;
+/// payload; the checksum of all before it. Numbers are big-endian.
 ///
 /// https://smithy.io/2.0/aws/amazon-eventstream.html
 package struct EventMessage: Hashable, Sendable {
-    /// `:message-type`, `:event-type`, `:exception-type`, `:content-type`; headers of other types than text are left out.
+    /// `:message-type`, `:event-type`, `:exception-type`, `:content-type`; headers that are no text are left out.
     package var headers: [Header]
     package var payload: Bytes
 

@@ -65,8 +65,8 @@ public struct SharedConfiguration: Sendable, CustomReflectable {
         return value?.isEmpty == false ? value : nil
     }
 
-    /// The encoding that the environment asks for: JSON where CBOR is switched off by the names that Java's SDKs have for
-    /// it, `CBOR_ENABLED=false` or `AWS_CBOR_DISABLED=true`; `nil` where it says nothing.
+    /// The encoding that the environment asks for: JSON where CBOR is switched off by the names that Java's SDKs have
+    /// for it, `CBOR_ENABLED=false` or `AWS_CBOR_DISABLED=true`; `nil` where it says nothing.
     ///
     /// https://docs.aws.amazon.com/sdk-for-java/latest/developer-guide/migration-env-and-system-props.html
     public var encoding: WireEncoding? {

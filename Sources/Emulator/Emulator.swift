@@ -216,7 +216,7 @@ enum ServiceAnswer: Sendable {
     /// No body at all, as operations without output answer.
     case empty
     case tree(AWSValue)
-    /// Written already in the encoding of the request: the hot shapes. `throttledRecords` of it were refused for their rate.
+    /// The hot shapes, written already in the encoding of the request. `throttledRecords` were refused for their rate.
     case encoded([UInt8], throttledRecords: Int)
 
     func body(in encoding: WireEncoding) -> Bytes {
