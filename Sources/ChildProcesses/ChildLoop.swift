@@ -1,5 +1,6 @@
 import AWSWire
 import CShardtopSpawn
+import Machine
 import MultiLang
 import Synchronization
 

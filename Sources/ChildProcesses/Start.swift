@@ -48,7 +48,7 @@ func startProcess(_ command: ChildCommand) throws(ChildError) -> (pid_t, Pipes) 
 }
 
 /// The paths that execvp would try.
-private func candidates(for program: String, path: String?) -> [String] {
+package func candidates(for program: String, path: String?) -> [String] {
     if program.contains("/") { return [program] }
     return (path ?? "/usr/local/bin:/bin:/usr/bin").split(separator: ":", omittingEmptySubsequences: false)
         .map { $0.isEmpty ? "./\(program)" : "\($0)/\(program)" }

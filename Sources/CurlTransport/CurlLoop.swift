@@ -1,5 +1,6 @@
 import AWSWire
 import CShardtopCurl
+import Machine
 import Synchronization
 
 /// The thread that drives all transfers, and the queue by which others talk to it.

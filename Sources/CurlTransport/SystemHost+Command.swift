@@ -1,6 +1,7 @@
 public import AWSWire
 import CShardtopCurl
 import Glibc
+import Machine
 import Synchronization
 
 extension SystemHost {

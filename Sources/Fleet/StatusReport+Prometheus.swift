@@ -18,55 +18,25 @@ extension StatusReport {
     }
 }
 
-/// A page in the making.
-private struct PrometheusPage {
-    typealias Labels = [(name: String, value: String)]
-    typealias Sample = (labels: Labels, value: Double)
+extension PrometheusPage {
+    fileprivate typealias Sample = (labels: Labels, value: Double)
 
-    /// Labels of every series.
-    var common: Labels
-    private(set) var text = ""
-
-    init(common: Labels) { self.common = common }
-
-    mutating func add(_ name: String, _ help: String, type: String = "gauge", _ samples: [Sample]) {
+    /// A family, where it has a sample.
+    private mutating func add(_ name: String, _ help: String, kind: Kind = .gauge, _ samples: [Sample]) {
         guard !samples.isEmpty else { return }
-        text += "# HELP shardtop_\(name) \(help)\n# TYPE shardtop_\(name) \(type)\n"
-        for sample in samples {
-            text += "shardtop_\(name){"
-            text += (common + sample.labels).map { "\($0.name)=\"\(Self.escaped($0.value))\"" }.joined(separator: ",")
-            text += "} \(Self.number(sample.value))\n"
-        }
+        family(name, kind, help)
+        for sample in samples { self.sample(name, sample.value, sample.labels) }
     }
 
-    mutating func add(_ name: String, _ help: String, type: String = "gauge", _ value: Double?) {
-        add(name, help, type: type, value.map { [([], $0)] } ?? [])
+    private mutating func add(_ name: String, _ help: String, kind: Kind = .gauge, _ value: Double?) {
+        add(name, help, kind: kind, value.map { [([], $0)] } ?? [])
     }
 
-    mutating func add(_ name: String, _ help: String, _ count: Int) { add(name, help, Double(count)) }
-
-    private static func escaped(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\\": result += "\\\\"
-            case "\"": result += "\\\""
-            case "\n": result += "\\n"
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
-
-    private static func number(_ value: Double) -> String {
-        if value.isNaN { return "NaN" }
-        if value.isInfinite { return value > 0 ? "+Inf" : "-Inf" }
-        return Int64(exactly: value).map { "\($0)" } ?? "\(value)"
-    }
+    private mutating func add(_ name: String, _ help: String, _ count: Int) { add(name, help, Double(count)) }
 }
 
 extension PrometheusPage {
-    mutating func fleet(_ snapshot: FleetSnapshot) {
+    fileprivate mutating func fleet(_ snapshot: FleetSnapshot) {
         let identity = snapshot.identity
         add("up", "Whether the lease table was read.", snapshot.scans > 0 ? 1 : 0)
         add(
@@ -96,12 +66,12 @@ extension PrometheusPage {
         add("observed_seconds", "How long the fleet was watched.", snapshot.observedFor.inSeconds)
         add("refresh_age_seconds", "Age of the newest scan of the table.", snapshot.refreshAge?.inSeconds)
         add(
-            "read_capacity_units_total", "Read capacity units that watching took.", type: "counter",
+            "read_capacity_units_total", "Read capacity units that watching took.", kind: .counter,
             snapshot.cost.readUnits)
-        add("calls_total", "Calls that watching took.", type: "counter", Double(snapshot.cost.calls))
+        add("calls_total", "Calls that watching took.", kind: .counter, Double(snapshot.cost.calls))
     }
 
-    mutating func lags(_ snapshot: FleetSnapshot) {
+    fileprivate mutating func lags(_ snapshot: FleetSnapshot) {
         var delivered: [Lag] = []
         var checkpoint: [Lag] = []
         for view in snapshot.leases where view.state != .ended {
@@ -124,7 +94,7 @@ extension PrometheusPage {
             snapshot.totals.secondsToTrim.map { Double($0) })
     }
 
-    mutating func problems(_ snapshot: FleetSnapshot) {
+    fileprivate mutating func problems(_ snapshot: FleetSnapshot) {
         var kinds: [Problem.Kind: Int] = [:]
         var severities: [Severity: Int] = [:]
         for problem in snapshot.problems {
@@ -139,7 +109,7 @@ extension PrometheusPage {
             Severity.allCases.map { ([("severity", $0.name)], Double(severities[$0] ?? 0)) })
     }
 
-    mutating func workers(_ snapshot: FleetSnapshot, _ most: Int) {
+    fileprivate mutating func workers(_ snapshot: FleetSnapshot, _ most: Int) {
         let workers = snapshot.workers.prefix(most)
         func samples(_ value: (WorkerView) -> Double?) -> [Sample] {
             workers.compactMap { worker in value(worker).map { ([("worker", worker.workerID)], $0) } }
@@ -152,7 +122,7 @@ extension PrometheusPage {
             snapshot.workers.count - workers.count)
     }
 
-    mutating func shards(_ snapshot: FleetSnapshot, _ most: Int) {
+    fileprivate mutating func shards(_ snapshot: FleetSnapshot, _ most: Int) {
         var keys: Set<[String]> = []
         let all = snapshot.leases.filter { view in
             view.kind != .hole && view.state != .ended && keys.insert([view.stream ?? "", view.shardID]).inserted

@@ -25,50 +25,46 @@ package struct ChildFigures: Hashable, Sendable {
     }
 }
 
-/// Prometheus' text format 0.0.4. Names are stable.
-///
-/// https://prometheus.io/docs/instrumenting/exposition_formats/
 extension ServiceStatus {
-    package static let metricsContentType = "text/plain; version=0.0.4; charset=utf-8"
-
+    /// The page of `/metrics`. Names are stable.
     package func metrics(children: [ChildFigures] = [], at now: Timestamp) -> String {
-        var text = MetricsText()
-        text.family("build_info", .gauge, "The program's version, as a label.")
-        text.sample("build_info", 1, [("version", version)])
-        text.family("worker_info", .gauge, "The worker and what it reads, as labels.")
-        text.sample("worker_info", 1, [("application", application), ("stream", stream), ("worker", workerID)])
-        text.single(
+        var page = PrometheusPage()
+        page.family("build_info", .gauge, "The program's version, as a label.")
+        page.sample("build_info", 1, [("version", version)])
+        page.family("worker_info", .gauge, "The worker and what it reads, as labels.")
+        page.sample("worker_info", 1, [("application", application), ("stream", stream), ("worker", workerID)])
+        page.single(
             "uptime_seconds", .gauge, (now - startedAt).inSeconds, "Seconds since the program started.")
-        text.single("healthy", .gauge, health(at: now).isOK ? 1 : 0, "1 while /healthz answers 200.")
-        text.single("ready", .gauge, readiness(at: now).isOK ? 1 : 0, "1 while /readyz answers 200.")
-        text.single(
+        page.single("healthy", .gauge, health(at: now).isOK ? 1 : 0, "1 while /healthz answers 200.")
+        page.single("ready", .gauge, readiness(at: now).isOK ? 1 : 0, "1 while /readyz answers 200.")
+        page.single(
             "leases_held", .gauge, Double(held), "Leases of this worker, those of ended shards among them.")
-        text.single(
+        page.single(
             "shards_stopped", .gauge, Double(shards.values.count { $0.stopped != nil }),
             "Shards that are no longer processed until somebody looks.")
-        text.single(
+        page.single(
             "leases_taken_total", .counter, Double(taken), "Leases taken or stolen.")
-        text.single("zombies_total", .counter, Double(zombies), "Leases lost to others (ZOMBIE).")
-        text.single("terminates_total", .counter, Double(terminates), "Shards read to their end (TERMINATE).")
-        text.family("lease_renewals_total", .counter, "Renewals, by whether the table answered.")
-        text.sample("lease_renewals_total", Double(renewals), [("result", "success")])
-        text.sample("lease_renewals_total", Double(failedRenewals), [("result", "failure")])
-        text.single(
+        page.single("zombies_total", .counter, Double(zombies), "Leases lost to others (ZOMBIE).")
+        page.single("terminates_total", .counter, Double(terminates), "Shards read to their end (TERMINATE).")
+        page.family("lease_renewals_total", .counter, "Renewals, by whether the table answered.")
+        page.sample("lease_renewals_total", Double(renewals), [("result", "success")])
+        page.sample("lease_renewals_total", Double(failedRenewals), [("result", "failure")])
+        page.single(
             "table_throttles_total", .counter, Double(throttles),
             "Failures to read the lease table or to list the shards that were said.")
-        writeShards(&text, now)
-        writeChildren(&text, children)
-        return text.text
+        writeShards(&page, now)
+        writeChildren(&page, children)
+        return page.text
     }
 
-    private func writeShards(_ text: inout MetricsText, _ now: Timestamp) {
+    private func writeShards(_ page: inout PrometheusPage, _ now: Timestamp) {
         let sorted = shards.sorted { $0.key < $1.key }
         func family(
-            _ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: (Shard) -> Double?
+            _ name: String, _ kind: PrometheusPage.Kind, _ help: String, _ value: (Shard) -> Double?
         ) {
-            text.family(name, kind, help)
+            page.family(name, kind, help)
             for (shardID, shard) in sorted {
-                if let value = value(shard) { text.sample(name, value, [("shard", shardID)]) }
+                if let value = value(shard) { page.sample(name, value, [("shard", shardID)]) }
             }
         }
         family("records_processed_total", .counter, "Records that the processor took.") { Double($0.records) }
@@ -92,15 +88,15 @@ extension ServiceStatus {
         }
     }
 
-    private func writeChildren(_ text: inout MetricsText, _ children: [ChildFigures]) {
+    private func writeChildren(_ page: inout PrometheusPage, _ children: [ChildFigures]) {
         guard !children.isEmpty else { return }
         let sorted = children.sorted { $0.shardID < $1.shardID }
         func family(
-            _ name: String, _ kind: MetricsText.Kind, _ help: String, _ value: (ChildFigures) -> Double?
+            _ name: String, _ kind: PrometheusPage.Kind, _ help: String, _ value: (ChildFigures) -> Double?
         ) {
-            text.family(name, kind, help)
+            page.family(name, kind, help)
             for child in sorted {
-                if let value = value(child) { text.sample(name, value, [("shard", child.shardID)]) }
+                if let value = value(child) { page.sample(name, value, [("shard", child.shardID)]) }
             }
         }
         family("child_pid", .gauge, "The process id of the shard's child.") { $0.pid.map(Double.init) }
@@ -117,33 +113,9 @@ extension ServiceStatus {
     }
 }
 
-/// Writes the text format, each name with `shardtop_` before it.
-struct MetricsText {
-    enum Kind: String {
-        case counter, gauge
-    }
-
-    private(set) var text = ""
-
-    mutating func family(_ name: String, _ kind: Kind, _ help: String) {
-        text +=
-            "# HELP shardtop_\(name) \(Self.escaped(help, quotes: false))\n# TYPE shardtop_\(name) \(kind.rawValue)\n"
-    }
-
-    mutating func single(_ name: String, _ kind: Kind, _ value: Double, _ help: String) {
+extension PrometheusPage {
+    fileprivate mutating func single(_ name: String, _ kind: Kind, _ value: Double, _ help: String) {
         family(name, kind, help)
-        sample(name, value, [])
-    }
-
-    mutating func sample(_ name: String, _ value: Double, _ labels: [(String, String)]) {
-        let inner = labels.map { "\($0)=\"\(Self.escaped($1, quotes: true))\"" }.joined(separator: ",")
-        let number = Int64(exactly: value).map { "\($0)" } ?? "\(value)"
-        text += "shardtop_\(name)\(inner.isEmpty ? "" : "{\(inner)}") \(number)\n"
-    }
-
-    private static func escaped(_ text: String, quotes: Bool) -> String {
-        var escaped = text.replacing("\\", with: "\\\\").replacing("\n", with: "\\n")
-        if quotes { escaped = escaped.replacing("\"", with: "\\\"") }
-        return escaped
+        sample(name, value)
     }
 }

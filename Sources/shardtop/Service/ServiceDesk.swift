@@ -46,7 +46,7 @@ final class ServiceDesk: Sendable {
             // The copy is formatted outside of the lock, so that a scrape holds up no event.
             let status = status.withLock { $0 }
             return HTTPPage(
-                contentType: ServiceStatus.metricsContentType, text: status.metrics(children: children, at: now))
+                contentType: PrometheusPage.contentType, text: status.metrics(children: children, at: now))
         default: return nil
         }
     }

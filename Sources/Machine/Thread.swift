@@ -2,9 +2,10 @@ import Glibc
 
 /// Runs `body` on a new detached thread with all signals blocked; false where the system gives no thread.
 ///
-/// A blocked SIGPIPE is just the error EPIPE, and a program that is started from here begins with no signal waiting
-/// between fork and exec.
-func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+/// Signals are the main thread's business. SIGPIPE in particular: OpenSSL writes to sockets without asking for silence,
+/// and a blocked SIGPIPE is just the error EPIPE. A program that is started from such a thread begins with no signal
+/// waiting between fork and exec.
+package func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     let box = Unmanaged.passRetained(Body(body))
     var all = sigset_t()
     var before = sigset_t()
