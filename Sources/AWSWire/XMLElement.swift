@@ -21,12 +21,7 @@ struct XMLElement: Hashable, Sendable, CustomReflectable {
     }
 
     /// The text of the first element called `name` without the white space around it; `nil` where there is none.
-    func text(_ name: String) -> String? {
-        guard var text = first(name)?.text[...] else { return nil }
-        while text.first?.isWhitespace == true { text.removeFirst() }
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return String(text)
-    }
+    func text(_ name: String) -> String? { first(name)?.text.trimmed }
 
     /// Reflection shows the shape and no text, which may be a secret.
     var customMirror: Mirror { Mirror(self, children: ["name": name, "children": children]) }

@@ -1,5 +1,4 @@
 import AWSWire
-package import Machine
 import Synchronization
 
 /// CloudWatch as far as a worker's metrics need one: PutMetricData in the query protocol, kept as sums, so that tests
@@ -175,23 +174,5 @@ extension CloudWatchService.Total {
         sum += other.sum
         minimum = min(minimum, other.minimum)
         maximum = max(maximum, other.maximum)
-    }
-}
-
-/// One call as it was answered, for a log.
-package struct EmulatedCall: Hashable, Sendable {
-    package var at: UnixTime
-    /// `kinesis`, `dynamodb` or `monitoring`.
-    package var service: String
-    package var operation: String
-    package var status: Int
-
-    /// One line of NDJSON, without the line feed.
-    package var json: String {
-        JSON.text(
-            .members([
-                "at": .string(CivilTime(at).iso8601), "service": .string(service), "operation": .string(operation),
-                "status": .int(Int64(status)),
-            ]))
     }
 }
