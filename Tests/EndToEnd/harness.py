@@ -264,6 +264,22 @@ def delivered(*workers):
     return {text for worker in workers for text in worker.texts}
 
 
+def texts(count, name="record"):
+    """Records to put, in an order that sorting keeps."""
+    return [f"{name} {i:06d}" for i in range(count)]
+
+
+def waits_for(sent, *workers, seconds=60):
+    """Until every text of `sent` was delivered by one of `workers`."""
+    def missing():
+        return sorted(set(sent) - delivered(*workers))
+
+    wait_until(
+        lambda: not missing(), seconds,
+        lambda: f"{len(missing())} of {len(sent)} missing, {missing()[:3]}\n"
+        + "\n".join(w.process.stderr[-800:] for w in workers))
+
+
 def in_order(worker):
     """Each shard's records rise, as long as one worker reads it without giving it up."""
     last = {}

@@ -19,18 +19,7 @@ import urllib.parse
 
 import pytest
 
-from harness import BINARY, DONE, Worker, delivered, environment, wait_until
-
-
-def texts(count):
-    return [f"record {i:06d}" for i in range(count)]
-
-
-def waits_for(sent, worker, seconds=60):
-    def missing():
-        return set(sent) - delivered(worker)
-
-    wait_until(lambda: not missing(), seconds, lambda: f"{len(missing())} missing\n{worker.process.stderr[-800:]}")
+from harness import BINARY, DONE, Worker, delivered, environment, texts, wait_until, waits_for
 
 
 @pytest.mark.parametrize("service", ["Kinesis", "DynamoDB"])

@@ -7,24 +7,9 @@ import time
 
 import pytest
 
-from harness import BINARY, DONE, delivered, environment, in_order, wait_until
+from harness import BINARY, DONE, environment, in_order, texts, wait_until, waits_for
 
 FAILOVER = 3
-
-
-def texts(count, name="record"):
-    return [f"{name} {i:06d}" for i in range(count)]
-
-
-def waits_for(sent, *workers, seconds=40):
-    """Until every text of `sent` was delivered by one of `workers`."""
-    def missing():
-        return sorted(set(sent) - delivered(*workers))
-
-    wait_until(
-        lambda: not missing(), seconds,
-        lambda: f"{len(missing())} of {len(sent)} missing, {missing()[:3]}\n"
-        + "\n".join(w.process.stderr[-800:] for w in workers))
 
 
 def test_every_record_is_printed_once_and_in_order(bench):

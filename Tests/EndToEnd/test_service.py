@@ -9,12 +9,8 @@ import urllib.request
 
 import pytest
 
-from harness import DONE, REGION, USAGE, wait_until
+from harness import DONE, REGION, USAGE, texts, wait_until
 from multilang import FIRST, consume, put
-
-
-def texts(count):
-    return [f"record {i:06d}" for i in range(count)]
 
 
 def address(worker):
