@@ -5,13 +5,10 @@ import Machine
 extension Model {
     /// Takes what happened and says what is to be done. Nothing here waits, reads a clock or writes.
     package mutating func handle(_ event: ModelEvent) -> [ModelEffect] {
-        if case .traced(let line) = event {
-            // There may be thousands a second, and they change nothing else.
-            take(line)
-            return []
-        }
-        defer { settle() }
         let effects = respond(to: event)
+        // Lines of a trace may come by the thousand a second, and change nothing else.
+        if case .traced = event { return effects }
+        defer { settle() }
         let isEnding = effects.contains { $0 == .goHeadless || $0 == .quit }
         return (isEnding ? closeTrace() : []) + effects
     }

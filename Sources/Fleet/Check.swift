@@ -121,8 +121,8 @@ package struct Check: Hashable, Sendable {
     private static func lagFindings(_ figures: CheckFigures, _ limits: Limits) -> [Finding] {
         var findings: [Finding] = []
         if let limit = limits.lag {
-            for lag in [figures.measuredLag, figures.lag].compactMap(\.self) where lag.milliseconds > limit.milliseconds
-            {
+            for lag in [figures.measuredLag, figures.lag].compactMap(\.self)
+            where lag.milliseconds > limit.wholeMilliseconds {
                 // An idle shard's estimate grows though nothing waits in it.
                 findings.append(
                     (
@@ -132,7 +132,9 @@ package struct Check: Hashable, Sendable {
                 break
             }
         }
-        if let limit = limits.checkpointAge, let age = figures.checkpointAge, age.milliseconds > limit.milliseconds {
+        if let limit = limits.checkpointAge, let age = figures.checkpointAge,
+            age.milliseconds > limit.wholeMilliseconds
+        {
             findings.append(
                 (
                     age.isUpperBound ? .warning : .critical,
@@ -141,10 +143,6 @@ package struct Check: Hashable, Sendable {
         }
         return findings
     }
-}
-
-extension Duration {
-    fileprivate var milliseconds: Int64 { wholeMilliseconds }
 }
 
 private func count(_ number: Int, _ what: String) -> String { "\(number) \(what)\(number == 1 ? "" : "s")" }

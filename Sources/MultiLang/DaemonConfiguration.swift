@@ -44,8 +44,6 @@ extension DaemonConfiguration {
         /// How long one answer may take (`timeoutInSeconds`); `nil`: as long as it likes.
         package var answerTimeout: Duration?
         package var onFailure = ChildFailurePolicy.restart
-        /// After so many failures without a checkpoint in between the shard is stopped.
-        package var failuresMax = 5
         /// What the child is written in, as the file says.
         package var processingLanguage: String?
     }

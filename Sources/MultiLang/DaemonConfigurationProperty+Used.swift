@@ -151,7 +151,7 @@ extension DaemonConfigurationProperty {
             "onChildFailure", .oneOf, \.child.onFailure,
             "restart: only the failed child is started again; exit: this program ends, as Java's does"),
         .value(
-            "childFailuresMax", .int(1...1_000_000), \.child.failuresMax,
+            "childFailuresMax", .int(1...1_000_000), \.worker.restartsMax,
             "after so many failures of its child without a checkpoint a shard is stopped"),
         .value(
             "onProcessorFailure", .oneOf, \.worker.onProcessorFailure,

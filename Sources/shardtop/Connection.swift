@@ -45,26 +45,29 @@ struct Connection: Sendable {
 
     /// Over libcurl, as flags, environment and shared files say.
     init(_ options: ConnectionOptions, host: SystemHost = SystemHost()) async throws {
-        var plans: [AWSService: ServicePlan] = [:]
+        let kinesis: ServicePlan
+        let dynamoDB: ServicePlan
         do throws(AWSConfigurationError) {
             let region: String? =
                 if let name = options.region { try SharedConfiguration.checked(region: name, from: "--region") } else {
                     nil
                 }
-            for service in AWSService.allCases {
-                plans[service] = ServicePlan(
+            func plan(_ service: AWSService) throws(AWSConfigurationError) -> ServicePlan {
+                ServicePlan(
                     region: region, endpoint: try Self.endpoint(of: service, options),
                     chain: .standard(profile: options.profile))
             }
+            kinesis = try plan(.kinesis)
+            dynamoDB = try plan(.dynamodb)
         } catch {
             throw Failure(error.message, status: .usage)
         }
-        try await self.init(plans, profile: options.profile, proxy: nil, host: host)
+        try await self.init(kinesis: kinesis, dynamoDB: dynamoDB, profile: options.profile, proxy: nil, host: host)
     }
 
     /// Over libcurl, by plans of both services, and of CloudWatch where metrics are published.
     init(
-        _ plans: [AWSService: ServicePlan], cloudWatch: ServicePlan? = nil, profile: String?, proxy: String?,
+        kinesis: ServicePlan, dynamoDB: ServicePlan, cloudWatch: ServicePlan? = nil, profile: String?, proxy: String?,
         host: SystemHost
     ) async throws {
         var configuration = CurlConfiguration(environment: host.environment)
@@ -75,8 +78,6 @@ struct Connection: Sendable {
         let curl = CurlTransport(configuration: configuration)
         var seeds = SeededGenerator(seed: SystemSeed.next())
         var providers: [CredentialChain: RefreshingCredentials] = [:]
-        var clients: [AWSService: AWSClient] = [:]
-        var endpoints: [AWSService: Endpoint] = [:]
         func provider(_ chain: CredentialChain) -> RefreshingCredentials {
             let provider =
                 providers[chain] ?? chain.provider(host: host, transport: curl, time: .system, seed: seeds.next())
@@ -85,45 +86,41 @@ struct Connection: Sendable {
         }
         do throws(AWSConfigurationError) {
             let shared = try SharedConfiguration(host: host, profile: profile)
+            // Looked for only where no plan says it, because the instance may have to be asked.
             var common: String?
-            for service in AWSService.allCases {
-                guard let plan = plans[service] else { continue }
-                let region: String
-                if let given = plan.region ?? common {
-                    region = given
-                } else {
-                    region = try await shared.region(transport: curl, time: .system)
-                    common = region
-                }
-                let endpoint: Endpoint? =
-                    if let given = plan.endpoint { given } else { try shared.endpoint(for: service) }
-                endpoints[service] = endpoint
-                let provider = provider(plan.chain)
-                clients[service] = AWSClient(
-                    service, region: region, endpoint: endpoint, transport: curl, credentials: provider,
-                    time: .system, retry: RetryPolicy(), encoding: shared.encoding, seed: seeds.next())
+            func region(_ plan: ServicePlan) async throws(AWSConfigurationError) -> String {
+                if let known = plan.region ?? common { return known }
+                let found = try await shared.region(transport: curl, time: .system)
+                common = found
+                return found
             }
-            if let cloudWatch, let region = cloudWatch.region ?? common ?? plans[.kinesis]?.region {
-                let endpoint: Endpoint? =
-                    if let given = cloudWatch.endpoint { given } else {
-                        try shared.endpoint(ofService: "cloudwatch")
-                    }
+            func endpoint(_ plan: ServicePlan, _ service: String) throws(AWSConfigurationError) -> Endpoint? {
+                if let given = plan.endpoint { return given }
+                return try shared.endpoint(ofService: service)
+            }
+            func client(_ service: AWSService, _ plan: ServicePlan) async throws(AWSConfigurationError) -> AWSClient {
+                let region = try await region(plan)
+                return AWSClient(
+                    service, region: region, endpoint: try endpoint(plan, service.rawValue),
+                    transport: curl, credentials: provider(plan.chain), time: .system, retry: RetryPolicy(),
+                    encoding: shared.encoding, seed: seeds.next())
+            }
+            self.kinesis = KinesisClient(try await client(.kinesis, kinesis))
+            self.dynamoDB = DynamoDBClient(try await client(.dynamodb, dynamoDB))
+            self.region = self.kinesis.client.region
+            if let cloudWatch {
                 self.cloudWatch = CloudWatchClient(
-                    region: region, endpoint: endpoint, transport: curl, credentials: provider(cloudWatch.chain),
-                    time: .system, seed: seeds.next())
+                    region: cloudWatch.region ?? common ?? self.region,
+                    endpoint: try endpoint(cloudWatch, "cloudwatch"), transport: curl,
+                    credentials: provider(cloudWatch.chain), time: .system, seed: seeds.next())
             }
+            // `nil` where both are AWS's own.
+            self.endpoint = Self.shown([try endpoint(kinesis, "kinesis"), try endpoint(dynamoDB, "dynamodb")])
         } catch {
             throw Failure(error.message, status: .usage)
         }
-        guard let kinesis = clients[.kinesis], let dynamoDB = clients[.dynamodb] else {
-            throw Failure("both services need a plan", status: .usage)
-        }
-        self.kinesis = KinesisClient(kinesis)
-        self.dynamoDB = DynamoDBClient(dynamoDB)
-        region = kinesis.region
         time = .system
         self.curl = curl
-        endpoint = Self.shown(endpoints)
         refreshing = Array(providers.values)
     }
 
@@ -144,8 +141,8 @@ struct Connection: Sendable {
         curl = nil
     }
 
-    private static func shown(_ endpoints: [AWSService: Endpoint]) -> String? {
-        let foreign = [AWSService.kinesis, .dynamodb].compactMap { endpoints[$0]?.description }
+    private static func shown(_ endpoints: [Endpoint?]) -> String? {
+        let foreign = endpoints.compactMap { $0?.description }
         return foreign.isEmpty ? nil : Set(foreign).count == 1 ? foreign[0] : foreign.joined(separator: " + ")
     }
 

@@ -108,7 +108,7 @@ struct DaemonConfigurationTests {
         #expect(configuration.metrics.level == .detailed)
         #expect(configuration.child.answerTimeout == nil)
         #expect(configuration.child.onFailure == .restart)
-        #expect(configuration.child.failuresMax == 5)
+        #expect(configuration.worker.restartsMax == 5)
         #expect(configuration.endpoints == .init())
     }
 

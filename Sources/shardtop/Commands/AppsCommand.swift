@@ -13,14 +13,10 @@ struct AppsCommand: AsyncParsableCommand {
             dynamodb:DescribeTable; with dynamodb:Scan it reads a few rows of each for the KCL's generation.
             """)
 
-    enum Format: String, ExpressibleByArgument, CaseIterable {
-        case table, json, csv
-    }
-
     @OptionGroup var connection: ConnectionOptions
 
     @Option(help: "table, json or csv.")
-    var format: Format = .table
+    var format: LeaseTableList.Format = .table
 
     @Option(name: .customLong("max"), help: "Describe so many tables at most.")
     var describesMax = 500
@@ -42,13 +38,7 @@ struct AppsCommand: AsyncParsableCommand {
                     ? "listing tables is denied: the policy must allow dynamodb:ListTables"
                     : "\(error)\(connection.place)")
         }
-        let wanted: LeaseTableList.Format =
-            switch format {
-            case .table: .table
-            case .json: .json
-            case .csv: .csv
-            }
-        Output.printBlock(list.text(as: wanted))
+        Output.printBlock(list.text(as: format))
         if list.leftOut > 0 {
             Output.error("shardtop apps: \(list.leftOut) more tables were not looked at: raise --max")
         }
@@ -57,3 +47,5 @@ struct AppsCommand: AsyncParsableCommand {
         }
     }
 }
+
+extension LeaseTableList.Format: ExpressibleByArgument {}

@@ -14,17 +14,13 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
             every scan, until a signal or until nobody reads it any more.
             """)
 
-    enum Format: String, ExpressibleByArgument, CaseIterable {
-        case table, json, csv, prometheus
-    }
-
     @OptionGroup var fleet: FleetOptions
 
     @Option(help: "How long to watch.")
     var observe: Duration = .seconds(12)
 
     @Option(help: "table (the default), json, csv or prometheus (text format 0.0.4).")
-    var format: Format?
+    var format: StatusReport.Format?
 
     @Flag(help: "Go on, one JSON object a line.")
     var watch = false
@@ -51,14 +47,7 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
         let fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
         let snapshot = try await fleet.observe(for: observe)
-        let wanted: StatusReport.Format =
-            switch format {
-            case .table, nil: .table
-            case .json: .json
-            case .csv: .csv
-            case .prometheus: .prometheus
-            }
-        Output.printBlock(StatusReport.text(snapshot, as: wanted))
+        Output.printBlock(StatusReport.text(snapshot, as: format ?? .table))
     }
 
     private func follow(_ fleet: OpenFleet, until interruption: Interruption) async throws {
@@ -104,3 +93,5 @@ private struct StatusLines {
         return String(text.dropLast())
     }
 }
+
+extension StatusReport.Format: ExpressibleByArgument {}

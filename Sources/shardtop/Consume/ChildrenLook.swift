@@ -52,9 +52,10 @@ extension TraceLine {
 }
 
 extension ChildFigures {
-    init(_ status: ChildStatus) {
+    init(_ status: ChildStatus, at now: Timestamp) {
         self.init(
             shardID: status.shardID, pid: status.pid, restarts: status.restarts, strayLines: status.stray,
-            processorTime: status.usage?.processorTime, residentBytes: status.usage?.residentBytes)
+            processorTime: status.usage?.processorTime, residentBytes: status.usage?.residentBytes,
+            waiting: status.waitingSince.map { now - $0 })
     }
 }

@@ -49,8 +49,7 @@ struct Consumer {
         listen: ListenAddress?, screen: ScreenOptions?, profile: String?
     ) throws {
         let daemon = settings.daemon
-        var configuration = daemon.worker
-        configuration.restartsMax = daemon.child.failuresMax
+        let configuration = daemon.worker
         let time = connection.time
         let workerID = configuration.workerID
         let relay = EventRelay()
@@ -78,7 +77,8 @@ struct Consumer {
         }
         let desk = listen.map { _ in
             ServiceDesk(configuration, version: Shardtop.version, time: time) {
-                (children?.application.statuses ?? []).map(ChildFigures.init)
+                let now = time.now()
+                return (children?.application.statuses ?? []).map { ChildFigures($0, at: now) }
             }
         }
         var onMeasure: (@Sendable (WorkerMeasure) -> Void)?

@@ -1,4 +1,5 @@
 import AWSWire
+import ChildProcesses
 import CurlTransport
 import Glibc
 import KinesisConsumer
@@ -101,15 +102,13 @@ struct DaemonSettings {
 
     func connection(_ profile: String?, host: SystemHost) async throws -> Connection {
         try await Connection(
-            [
-                .kinesis: ServicePlan(
-                    region: daemon.regions.kinesis, endpoint: daemon.endpoints.kinesis,
-                    chain: CredentialChain(daemon.credentials.kinesis)),
-                .dynamodb: ServicePlan(
-                    region: daemon.regions.dynamoDB, endpoint: daemon.endpoints.dynamoDB,
-                    chain: CredentialChain(daemon.credentials.dynamoDB)),
-            ],
-            cloudWatch: publishesMetrics(host)
+            kinesis: ServicePlan(
+                region: daemon.regions.kinesis, endpoint: daemon.endpoints.kinesis,
+                chain: CredentialChain(daemon.credentials.kinesis)),
+            dynamoDB: ServicePlan(
+                region: daemon.regions.dynamoDB, endpoint: daemon.endpoints.dynamoDB,
+                chain: CredentialChain(daemon.credentials.dynamoDB)),
+            cloudWatch: try publishesMetrics(profile, host)
                 ? ServicePlan(
                     region: daemon.regions.cloudWatch, endpoint: daemon.endpoints.cloudWatch,
                     chain: CredentialChain(daemon.credentials.cloudWatch)) : nil,
@@ -118,14 +117,18 @@ struct DaemonSettings {
 
     /// Metrics are KCL's default. A built-in processor publishes only where the file asks for it, and a stand-in for
     /// Kinesis does not bring figures of its own into the account's CloudWatch.
-    private func publishesMetrics(_ host: SystemHost) -> Bool {
+    private func publishesMetrics(_ profile: String?, _ host: SystemHost) throws -> Bool {
         guard daemon.metrics.level != .none else { return false }
         let isAsked = daemon.settings.contains { $0.name == "metricsLevel" && $0.origin != .standard }
         guard daemon.builtIn == nil || isAsked else { return false }
-        let hasPlace =
-            daemon.endpoints.cloudWatch != nil || host.variable("AWS_ENDPOINT_URL_CLOUDWATCH") != nil
-            || host.variable("AWS_ENDPOINT_URL") != nil
-        if daemon.endpoints.kinesis == nil || hasPlace { return true }
+        if daemon.endpoints.kinesis == nil || daemon.endpoints.cloudWatch != nil { return true }
+        do throws(AWSConfigurationError) {
+            if try SharedConfiguration(host: host, profile: profile).endpoint(ofService: "cloudwatch") != nil {
+                return true
+            }
+        } catch {
+            throw Failure(error.message, status: .usage)
+        }
         if isAsked {
             Output.error(
                 "shardtop consume: no metrics are published: Kinesis is not AWS's here, and cloudWatchClient."
@@ -153,10 +156,9 @@ struct DaemonSettings {
                 status: .refused)
         }
         guard let program = daemon.child.arguments.first, daemon.builtIn == nil else { return }
-        let found =
-            program.contains("/")
-            ? [program] : (host.variable("PATH") ?? "").split(separator: ":").map { "\($0)/\(program)" }
-        let existing = found.filter { access($0, F_OK) == 0 && !Self.isDirectory($0) }
+        let existing = candidates(for: program, path: host.variable("PATH")).filter {
+            access($0, F_OK) == 0 && !Self.isDirectory($0)
+        }
         if existing.contains(where: { access($0, X_OK) == 0 }) { return }
         throw Failure(
             existing.first.map { "executableName: \($0) is not executable: chmod +x it" }
