@@ -1,0 +1,189 @@
+package import AWSWire
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
+
+/// The door on a port: HTTP/1.1 and HTTP/2 in front of `Emulator.answer`.
+///
+/// `bind` listens, `run` serves until `shutdown` or until its task is cancelled. After `shutdown` no new connection is
+/// taken, idle ones are closed, streams end, and each answer under way is still sent; cancelling drops everything at
+/// once. On a loopback address, requests whose `Host` or `Origin` is not this machine are refused, because a browser
+/// can be made to resolve a foreign name to 127.0.0.1.
+package final class EmulatorServer: Sendable {
+    package let host: String
+    package let port: Int
+    private let emulator: Emulator
+    private let allowsRemote: Bool
+    private let registry: ConnectionRegistry
+    private let group: MultiThreadedEventLoopGroup
+    private let listener: any Channel
+    /// The answers that are streams, so that a shutdown can end them.
+    private let streams = Mutex<[ObjectIdentifier: any ResponseStream]>([:])
+
+    private init(
+        emulator: Emulator, host: String, allowsRemote: Bool, registry: ConnectionRegistry,
+        group: MultiThreadedEventLoopGroup, listener: any Channel
+    ) {
+        self.emulator = emulator
+        self.host = host
+        self.allowsRemote = allowsRemote
+        self.registry = registry
+        self.group = group
+        self.listener = listener
+        port = listener.localAddress?.port ?? 0
+    }
+
+    /// `http://127.0.0.1:4567`
+    package var endpoint: Endpoint {
+        Endpoint(scheme: "http", host: host.contains(":") ? "[\(host)]" : host, port: port)
+    }
+
+    private var limits: Limits { registry.limits }
+
+    /// Listens on `host`; port 0 picks a free one.
+    ///
+    /// - Parameter allowsRemote: whether an address beyond loopback, and with it any `Host`, is allowed.
+    package static func bind(
+        emulator: Emulator, host: String = "127.0.0.1", port: Int = 0, allowsRemote: Bool = false,
+        limits: Limits = Limits()
+    ) async throws(EmulatorServerError) -> EmulatorServer {
+        guard allowsRemote || HTTPGuard.isLoopback(host) else {
+            throw EmulatorServerError(
+                "\(host) is not a loopback address: everybody who reaches it could use the emulator; "
+                    + "say so with --allow-remote")
+        }
+        // Two, so that a connection that keeps its loop busy leaves one to the others.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let registry = ConnectionRegistry(limits)
+        do {
+            let listener = try await ServerBootstrap(group: group)
+                .serverChannelOption(.backlog, value: 1024)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .childChannelOption(.allowRemoteHalfClosure, value: true)
+                .childChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        guard let connection = registry.admit(channel, isTLS: false) else {
+                            throw ChannelError.operationUnsupported
+                        }
+                        try channel.pipeline.syncOperations.addHandler(ProtocolSniffer(registry, connection))
+                    }
+                }
+                .bind(host: host, port: port).get()
+            return EmulatorServer(
+                emulator: emulator, host: host, allowsRemote: allowsRemote, registry: registry, group: group,
+                listener: listener)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw EmulatorServerError("cannot listen on \(host):\(port): \(error)")
+        }
+    }
+
+    /// Serves until `shutdown`, or until the task is cancelled.
+    package func run() async {
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                for await exchange in registry.exchanges { group.addTask { await self.answer(exchange) } }
+            }
+        } onCancel: {
+            listener.close(promise: nil)
+            registry.closeAll()
+        }
+        try? await group.shutdownGracefully()
+    }
+
+    /// Ends `run` once the answers under way are sent.
+    package func shutdown() {
+        listener.close(promise: nil)
+        registry.shutDown()
+        for stream in streams.withLock({ Array($0.values) }) { stream.close() }
+    }
+
+    private func answer(_ exchange: ServerExchange) async {
+        switch await outcome(of: exchange) {
+        case nil: exchange.send(.abort)
+        case .whole(let response):
+            let head = exchange.answerHead(
+                status: response.status, headers: response.headers, contentLength: response.body.count)
+            let body = exchange.head.method == .HEAD ? nil : ByteBuffer(copying: response.body)
+            exchange.send(.whole(head, body))
+        case .stream(let stream): await pull(stream, exchange)
+        }
+    }
+
+    /// `nil` where there is no answer and the connection is to be closed.
+    private func outcome(of exchange: ServerExchange) async -> Emulator.Answer? {
+        let head = exchange.head
+        if let flaw = exchange.flaw { return .whole(Self.refusal(head, flaw, limits)) }
+        if !allowsRemote, let reason = HTTPGuard(host: host).refusal(of: head) {
+            return .whole(Self.refusal(head, 403, "AccessDeniedException", reason))
+        }
+        if head.method == .GET || head.method == .HEAD {
+            return .whole(
+                Response(
+                    status: 200, headers: [Header("Content-Type", "text/plain")],
+                    body: Bytes("healthy: \(endpoint.authority)\n")))
+        }
+        let request = Request(
+            method: head.method.rawValue, url: endpoint, path: head.uri,
+            headers: head.headers.map { Header($0.name, $0.value) },
+            body: exchange.body.map { Array($0.readableBytesView) } ?? [])
+        return try? await emulator.answer(request)
+    }
+
+    /// Pulls a stream as fast as its reader takes it, no faster.
+    private func pull(_ stream: any ResponseStream, _ exchange: ServerExchange) async {
+        let id = ObjectIdentifier(stream)
+        streams.withLock { $0[id] = stream }
+        defer {
+            streams.withLock { _ = $0.removeValue(forKey: id) }
+            stream.close()
+        }
+        // A shutdown that came before the line above did not see it.
+        if registry.isShutDown { stream.close() }
+        let head = exchange.answerHead(status: stream.status, headers: stream.headers, contentLength: nil)
+        do {
+            try await exchange.write(.head(head, onGone: { stream.close() }))
+            while let bytes = try await stream.next() {
+                if let piece = ByteBuffer(copying: bytes) { try await exchange.write(.piece(piece)) }
+            }
+            exchange.send(.end)
+        } catch {
+            exchange.send(registry.isShutDown && !Task.isCancelled ? .end : .abort)
+        }
+    }
+
+    private static func refusal(_ head: HTTPRequestHead, _ flaw: ServerExchange.Flaw, _ limits: Limits) -> Response {
+        switch flaw {
+        case .bodyTooLarge:
+            refusal(
+                head, 413, "RequestEntityTooLargeException", "The body is larger than \(limits.bodyBytesMax) bytes.")
+        case .headersTooLarge:
+            refusal(
+                head, 431, "RequestHeaderFieldsTooLargeException",
+                "The headers are more than \(limits.headersMax), or larger than \(limits.headerBytesMax) bytes.")
+        case .tooManyBodies:
+            refusal(head, 503, "ServiceUnavailableException", "Too many requests are under way.")
+        }
+    }
+
+    private static func refusal(
+        _ head: HTTPRequestHead, _ status: Int, _ type: String, _ message: String
+    ) -> Response {
+        let encoding = WireEncoding(contentType: head.headers.first(name: "Content-Type")) ?? .json
+        return Response(
+            status: status,
+            headers: [
+                Header("Content-Type", AWSService.kinesis.contentType(encoding)), Header("x-amzn-ErrorType", type),
+            ],
+            body: Bytes(encoding.encode(ServiceError(type, message).body(for: nil))))
+    }
+}
+
+/// Why the emulator cannot be served: one line for people.
+package struct EmulatorServerError: Error, Hashable, CustomStringConvertible {
+    package var description: String
+
+    init(_ description: String) { self.description = description }
+}
