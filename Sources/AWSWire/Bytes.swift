@@ -68,6 +68,10 @@ public struct Bytes: Sendable {
     @inlinable
     public consuming func takeArray() -> [UInt8] { array }
 
+    /// The whole arena as an array of the caller's own where nobody else holds it, and where in it the bytes lie.
+    @inlinable
+    public consuming func takeArena() -> (arena: [UInt8], range: Range<Int>) { (arena, offset..<offset + count) }
+
     /// The bytes as UTF-8, with U+FFFD for what is not.
     @inlinable
     public var text: String { String(decoding: arena[offset..<offset + count], as: UTF8.self) }

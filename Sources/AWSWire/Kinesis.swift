@@ -92,11 +92,14 @@ public struct WireRecord: Sendable {
     }
 }
 
-/// The answer of GetRecords.
+/// The answer of GetRecords, or an event of SubscribeToShard.
 public struct RecordBatch: Sendable {
     public var records: [WireRecord]
-    /// Absent once the shard's last record was returned.
+    /// Absent once the shard's last record was returned, and in events.
     public var nextShardIterator: String?
+    /// Only in events: after which number the next subscription starts. Absent once the shard's last record was
+    /// returned.
+    public var continuationSequenceNumber: String?
     public var millisBehindLatest: Int64?
     public var childShards: [ChildShard]
     /// The arena that the records share: what the batch keeps in memory.

@@ -7,21 +7,30 @@ extension RecordBatch {
     /// Strict where leniency would lose data: an answer without `Records`, or with a `NextShardIterator` or a child
     /// shard that is none, is malformed and never the end of a shard.
     init(json body: consuming Bytes) throws(MalformedBody) {
-        var arena = body.takeArray()
+        var (arena, place) = body.takeArena()
         var found = Found()
         var failure: MalformedBody?
-        arena.withUnsafeMutableBytes { buffer in
+        arena.withUnsafeMutableBytes { whole in
+            let buffer = UnsafeMutableRawBufferPointer(rebasing: whole[place])
             do throws(MalformedBody) { found = try Found(buffer) } catch { failure = error }
         }
         if let failure { throw failure }
         self.init(
-            records: found.records.map { $0.record(in: arena) }, nextShardIterator: found.next,
+            records: found.records.map { $0.record(in: arena, from: place.lowerBound) }, nextShardIterator: found.next,
             millisBehindLatest: found.behind, childShards: found.children, arenaBytes: arena.count)
+        continuationSequenceNumber = found.continuation
     }
+
+    /// Decodes the payload of a `SubscribeToShardEvent`, which is JSON whatever the request was written in.
+    ///
+    /// As strict as for GetRecords. Whoever holds the only reference to the message and gives it away spares a copy:
+    /// the data is decoded within the message's own bytes.
+    package init(event payload: consuming Bytes) throws(MalformedBody) { try self.init(json: payload) }
 
     private struct Found {
         var records: [RawRecord] = []
         var next: String?
+        var continuation: String?
         var behind: Int64?
         var children: [ChildShard] = []
 
@@ -40,6 +49,8 @@ extension RecordBatch {
                     }
                 } else if try scanner.spells(name, "NextShardIterator") {
                     next = try Self.iterator(&scanner)
+                } else if try scanner.spells(name, "ContinuationSequenceNumber") {
+                    continuation = try Self.continuation(&scanner)
                 } else if try scanner.spells(name, "MillisBehindLatest") {
                     behind = try scanner.value(depth: 1).int.map { Int64($0) }
                 } else if try scanner.spells(name, "ChildShards") {
@@ -57,6 +68,14 @@ extension RecordBatch {
             case .null: return nil
             case .string(let text) where !text.isEmpty: return text
             default: throw scanner.malformed("a NextShardIterator that is none")
+            }
+        }
+
+        private static func continuation(_ scanner: inout JSONScanner) throws(MalformedBody) -> String? {
+            switch try scanner.value(depth: 1) {
+            case .null: return nil
+            case .string(let text) where SequenceNumber(text) != nil: return text
+            default: throw scanner.malformed("a ContinuationSequenceNumber that is none")
             }
         }
 
@@ -138,11 +157,14 @@ extension RecordBatch {
             }
         }
 
-        func record(in arena: [UInt8]) -> WireRecord {
-            WireRecord(
-                sequenceNumber: sequenceNumber,
-                partitionKey: unescaped?.key.map { Bytes($0) } ?? Bytes(arena, key),
-                data: unescaped?.data.map { Bytes($0) } ?? Bytes(arena, data), approximateArrival: arrival)
+        /// - Parameter start: where in the arena the buffer lay.
+        func record(in arena: [UInt8], from start: Int) -> WireRecord {
+            func part(_ range: Range<Int>) -> Bytes {
+                Bytes(arena, start + range.lowerBound..<start + range.upperBound)
+            }
+            return WireRecord(
+                sequenceNumber: sequenceNumber, partitionKey: unescaped?.key.map { Bytes($0) } ?? part(key),
+                data: unescaped?.data.map { Bytes($0) } ?? part(data), approximateArrival: arrival)
         }
     }
 }
