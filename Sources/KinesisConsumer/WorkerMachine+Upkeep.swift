@@ -147,7 +147,8 @@ extension WorkerMachine {
         if scan.isWhole { upkeep.wholeScanUnits = min(max(0, units), 1e6) }
         note(read, isWhole: scan.isWhole, now)
         scheduleScans(after: scanning, now)
-        for case .lease(let lease) in read where lease.isEnded { parentEndedElsewhere(lease.shardID) }
+        // Parents that ended in other workers: children that wait for them here look again.
+        tenures.parentsMayHaveEnded(Set(read.lazy.compactMap(\.lease).filter(\.isEnded).map(\.shardID)))
         var effects = doubt(read, now) + takeLeases(maySteal: scanning.isTakersRun, now)
         if scanning.isTakersRun { effects += failoverWarnings() }
         if isMeasured, scanning.isTakersRun {
@@ -179,13 +180,6 @@ extension WorkerMachine {
         upkeep.nextSegmentScan = max(now, scanning.at + interval)
         if scanning.isTakersRun {
             upkeep.nextWholeScan = scanning.at + upkeep.wholeInterval(workers: liveOwners().count)
-        }
-    }
-
-    /// A parent ended in another worker: children that wait for it here look again.
-    private mutating func parentEndedElsewhere(_ shardID: String) {
-        for key in tenures.keys where tenures[key]?.shard.lease.parentShardIDs.contains(shardID) == true {
-            tenures[key]?.shard.parentMayHaveEnded()
         }
     }
 

@@ -73,8 +73,9 @@ struct WorkerMachine: Machine, Sendable {
 
     let configuration: WorkerConfiguration
     var generator: SeededGenerator
-    /// By lease key.
-    var tenures: [String: Tenure] = [:]
+    var tenures = Tenures()
+    /// For tests: every event advances every tenure.
+    var isThorough = false
     var rows: [String: LeaseRow] = [:]
     var liveness = Liveness()
     /// When each row was last read.
@@ -164,7 +165,12 @@ struct WorkerMachine: Machine, Sendable {
         guard isStarted else { return [] }
         var effects: [Effect] = []
         if !isShuttingDown { effects += upkeepIfDue(now) }
-        for key in tenures.keys.sorted() { effects += advance(key, now) }
+        if isThorough { tenures.touchAll() } else { tenures.touchDue(now) }
+        var last: String?
+        while let key = tenures.firstTouched(after: last) {
+            effects += advance(key, now)
+            last = key
+        }
         return effects
     }
 
@@ -172,16 +178,19 @@ struct WorkerMachine: Machine, Sendable {
         guard var tenure = tenures[key] else { return [] }
         var effects: [Effect] = []
         // The two machines answer each other; each round settles at least one step, so the rounds are few.
-        for _ in 0..<16 {
+        for round in 0..<16 {
             let fromLease = tenure.held.advance(now)
             // The shard hears of a loss before it says what it wants.
             effects += route(fromLease, &tenure, now)
             let fromShard = tenure.shard.advance(
                 now, deliverUntil: tenure.held.deliveryFence, fence: tenure.held.fence)
             effects += route(fromShard, &tenure, now)
-            if fromLease.isEmpty, fromShard.isEmpty { break }
+            if fromLease.isEmpty, fromShard.isEmpty {
+                tenures.settle(key, tenure, at: now)
+                break
+            }
+            if round == 15 { tenures[key] = tenure }
         }
-        tenures[key] = tenure
         return effects + endIfOver(key)
     }
 
@@ -197,7 +206,9 @@ struct WorkerMachine: Machine, Sendable {
             case .read: effects.append(.read(key: key))
             case .finished(let write, let error):
                 effects += route(tenure.shard.handle(.written(write, error), at: now), &tenure, now)
-                if case .checkpoint(.shardEnd) = write, error == nil { effects += parentEnded(tenure.shard.shardID) }
+                if case .checkpoint(.shardEnd) = write, error == nil {
+                    tenures.parentsMayHaveEnded([tenure.shard.shardID])
+                }
             case .lost(let reason):
                 if tenure.isReleasing { continue }
                 effects += route(tenure.shard.handle(.leaseLost(reason), at: now), &tenure, now)
@@ -258,7 +269,7 @@ struct WorkerMachine: Machine, Sendable {
     }
 
     private mutating func shard(_ token: Int, _ event: ShardMachine.Event, _ now: Timestamp) -> [Effect] {
-        guard let key = tenures.first(where: { $0.value.token == token })?.key, var tenure = tenures[key] else {
+        guard let key = tenures.key(ofToken: token), var tenure = tenures[key] else {
             // The tenure is over; only a processor that still asks for a checkpoint needs an answer,
             // and what came for it must not stay in memory.
             switch event {
@@ -300,14 +311,6 @@ struct WorkerMachine: Machine, Sendable {
         let effects = route(actions, &tenure, now)
         tenures[key] = tenure
         return effects
-    }
-
-    /// Children that wait here for `shardID` look again.
-    private mutating func parentEnded(_ shardID: String) -> [Effect] {
-        for key in tenures.keys where tenures[key]?.shard.lease.parentShardIDs.contains(shardID) == true {
-            tenures[key]?.shard.parentMayHaveEnded()
-        }
-        return []
     }
 
     // MARK: Tenures
@@ -389,8 +392,7 @@ struct WorkerMachine: Machine, Sendable {
     }
 
     private mutating func releaseRequested(_ shardID: String, _ now: Timestamp) -> [Effect] {
-        guard let key = tenures.first(where: { $0.value.shard.shardID == shardID })?.key, var tenure = tenures[key]
-        else { return [] }
+        guard let key = tenures.key(ofShard: shardID), var tenure = tenures[key] else { return [] }
         let effects: [Effect]
         if tenure.shard.hasEnded {
             effects = giveUp(&tenure, now)
@@ -439,15 +441,9 @@ struct WorkerMachine: Machine, Sendable {
         }
     }
 
-    private func nextDeadline(after now: Timestamp) -> Timestamp {
+    private mutating func nextDeadline(after now: Timestamp) -> Timestamp {
         guard isStarted else { return .never }
-        var deadline = isShuttingDown ? Timestamp.never : upkeep.nextDeadline(after: now)
-        for tenure in tenures.values {
-            for candidate in [tenure.held.nextDeadline, tenure.shard.nextDeadline] where candidate > now {
-                deadline = min(deadline, candidate)
-            }
-        }
-        return deadline
+        return min(isShuttingDown ? .never : upkeep.nextDeadline(after: now), tenures.nextDeadline(after: now))
     }
 }
 

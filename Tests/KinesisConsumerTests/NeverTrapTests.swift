@@ -89,6 +89,7 @@ private struct CallOrder {
         #expect(completed > 0)
     }
 
+    /// And a machine that looks at every tenure at every event does the same, effect by effect: nothing is forgotten.
     @Test(arguments: 1...8 as ClosedRange<UInt64>)
     func `ten thousand random events neither trap a worker nor make it write twice at a time`(seed: UInt64) {
         var noise = Noise(seed: seed)
@@ -109,6 +110,8 @@ private struct CallOrder {
 /// A worker that gets random answers.
 private struct NoisyWorker {
     var rig: WorkerRig
+    /// Gets the same events.
+    private var thorough: WorkerMachine
     var violations: [String] = []
     private var pending: [WorkerMachine.Effect] = []
     private var writing: Set<String> = []
@@ -124,13 +127,20 @@ private struct NoisyWorker {
                 $0.onProcessorFailure = policy
                 $0.releaseLeasesOnShutdown = releases
             })
+        thorough = rig.machine
+        thorough.isThorough = true
         let rows = Self.keys.map { noise.lease($0) } + [noise.lease("other"), noise.lease("1:orders:2:s1")]
-        let effects = rig.send(
+        send(
             .started(
                 WorkerMachine.Start(
                     tree: Self.tree(&noise), rows: rows.map { .lease($0) },
                     provisionedReads: noise.pick([nil, 1, 100, .max, -5]), mode: .takers(clientVersion: nil),
-                    readUnits: noise.pick([0, 1, 1e6]))), at: 0)
+                    readUnits: noise.pick([0, 1, 1e6]))))
+    }
+
+    private mutating func send(_ event: WorkerMachine.Event) {
+        let effects = rig.send(event, at: now)
+        if thorough.handle(event, at: at(now)) != effects { violations.append("a thorough look does more at \(now)") }
         note(effects)
     }
 
@@ -152,7 +162,7 @@ private struct NoisyWorker {
             event = anything(&noise)
         }
         if case .written(let key, let tenure, _) = event { writing.remove("\(key) \(tenure)") }
-        note(rig.send(event, at: now))
+        send(event)
     }
 
     private mutating func note(_ effects: [WorkerMachine.Effect]) {
