@@ -2,6 +2,7 @@ package import AWSWire
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 /// The door on a port: HTTP/1.1 and HTTP/2 in front of `Emulator.answer`.
@@ -15,6 +16,7 @@ package final class EmulatorServer: Sendable {
     package let port: Int
     private let emulator: Emulator
     private let allowsRemote: Bool
+    private let isTLS: Bool
     private let registry: ConnectionRegistry
     private let group: MultiThreadedEventLoopGroup
     private let listener: any Channel
@@ -22,31 +24,34 @@ package final class EmulatorServer: Sendable {
     private let streams = Mutex<[ObjectIdentifier: any ResponseStream]>([:])
 
     private init(
-        emulator: Emulator, host: String, allowsRemote: Bool, registry: ConnectionRegistry,
+        emulator: Emulator, host: String, allowsRemote: Bool, isTLS: Bool, registry: ConnectionRegistry,
         group: MultiThreadedEventLoopGroup, listener: any Channel
     ) {
         self.emulator = emulator
         self.host = host
         self.allowsRemote = allowsRemote
+        self.isTLS = isTLS
         self.registry = registry
         self.group = group
         self.listener = listener
         port = listener.localAddress?.port ?? 0
     }
 
-    /// `http://127.0.0.1:4567`
+    /// `http://127.0.0.1:4567`; with a certificate, `https`.
     package var endpoint: Endpoint {
-        Endpoint(scheme: "http", host: host.contains(":") ? "[\(host)]" : host, port: port)
+        Endpoint(scheme: isTLS ? "https" : "http", host: host.contains(":") ? "[\(host)]" : host, port: port)
     }
 
     private var limits: Limits { registry.limits }
 
     /// Listens on `host`; port 0 picks a free one.
     ///
-    /// - Parameter allowsRemote: whether an address beyond loopback, and with it any `Host`, is allowed.
+    /// - Parameters:
+    ///   - allowsRemote: whether an address beyond loopback, and with it any `Host`, is allowed.
+    ///   - certificate: speaks TLS, and only TLS, as whoever that certificate names.
     package static func bind(
         emulator: Emulator, host: String = "127.0.0.1", port: Int = 0, allowsRemote: Bool = false,
-        limits: Limits = Limits()
+        certificate: ServerCertificate? = nil, limits: Limits = Limits()
     ) async throws(EmulatorServerError) -> EmulatorServer {
         guard allowsRemote || HTTPGuard.isLoopback(host) else {
             throw EmulatorServerError(
@@ -57,6 +62,7 @@ package final class EmulatorServer: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let registry = ConnectionRegistry(limits)
         do {
+            let tls = try certificate?.context()
             let listener = try await ServerBootstrap(group: group)
                 .serverChannelOption(.backlog, value: 1024)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -64,16 +70,18 @@ package final class EmulatorServer: Sendable {
                 .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        guard let connection = registry.admit(channel, isTLS: false) else {
+                        guard let connection = registry.admit(channel, isTLS: tls != nil) else {
                             throw ChannelError.operationUnsupported
                         }
-                        try channel.pipeline.syncOperations.addHandler(ProtocolSniffer(registry, connection))
+                        let pipeline = channel.pipeline.syncOperations
+                        if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
+                        try pipeline.addHandler(ProtocolSniffer(registry, connection))
                     }
                 }
                 .bind(host: host, port: port).get()
             return EmulatorServer(
-                emulator: emulator, host: host, allowsRemote: allowsRemote, registry: registry, group: group,
-                listener: listener)
+                emulator: emulator, host: host, allowsRemote: allowsRemote, isTLS: tls != nil, registry: registry,
+                group: group, listener: listener)
         } catch {
             try? await group.shutdownGracefully()
             throw EmulatorServerError("cannot listen on \(host):\(port): \(error)")

@@ -29,6 +29,16 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
     @Option(help: "A file that a line of JSON is appended to for each call: at, service, operation, status.")
     var logCalls: String?
 
+    @Flag(help: "Speak TLS, with a certificate made at start.")
+    var tls = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Speak TLS, and write the authority that clients must trust to this PEM file, anew at each start. "
+                + "boto3 and the AWS CLI take it in AWS_CA_BUNDLE, the JVM after keytool -importcert.",
+            valueName: "file"))
+    var tlsCertificate: String?
+
     @Flag(help: "Listen on an address that is not loopback, and serve any Host.")
     var allowRemote = false
 
@@ -51,7 +61,8 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
         let emulator = Emulator(
             configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan(), onCall: onCall)
         try await createStreams(emulator, time)
-        let server = try await Self.serve(emulator, host: bind, port: port, allowsRemote: allowRemote)
+        let server = try await Self.serve(
+            emulator, host: bind, port: port, allowsRemote: allowRemote, certificate: try certificate(time))
         Output.print("shardtop emulate: listening on \(server.endpoint)")
         await withDiscardingTaskGroup { group in
             group.addTask { await server.run() }
@@ -61,14 +72,22 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
     }
 
     static func serve(
-        _ emulator: Emulator, host: String = "127.0.0.1", port: Int, allowsRemote: Bool = false
+        _ emulator: Emulator, host: String = "127.0.0.1", port: Int, allowsRemote: Bool = false,
+        certificate: ServerCertificate? = nil
     ) async throws -> EmulatorServer {
         do {
             return try await EmulatorServer.bind(
-                emulator: emulator, host: host, port: port, allowsRemote: allowsRemote)
+                emulator: emulator, host: host, port: port, allowsRemote: allowsRemote, certificate: certificate)
         } catch {
             throw Failure(error.description)
         }
+    }
+
+    private func certificate(_ time: TimeSource) throws -> ServerCertificate? {
+        guard tls || tlsCertificate != nil else { return nil }
+        let certificate = try ServerCertificate(host: bind, now: time.wallClock())
+        if let tlsCertificate { try LineFile(tlsCertificate, truncating: true).append(certificate.authorityPEM) }
+        return certificate
     }
 
     private func faultPlan() throws -> FaultPlan {
