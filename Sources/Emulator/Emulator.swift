@@ -3,7 +3,7 @@ package import Machine
 import Synchronization
 
 /// Kinesis and DynamoDB of one account, in memory, and of CloudWatch what counts metrics. Both doors
-/// (`EmulatorTransport` in process, `EmulatorServer` on a port) lead to `handle`, where the fault plan stands in
+/// (`EmulatorTransport` in process, `EmulatorServer` on a port) lead to `answer`, where the fault plan stands in
 /// front of the stores.
 ///
 /// It reads time only from its `TimeSource` and chance only from its seed; what the services do by themselves (a stream
@@ -49,13 +49,6 @@ package final class Emulator: Sendable {
         case stream(any ResponseStream)
     }
 
-    /// Answers one request as the service would, with a stream where the operation has one.
-    package func answer(
-        _ request: Request, requiresSignature: Bool = true, deadline: Timestamp = .never
-    ) async throws(ConnectionLost) -> Answer {
-        .whole(try await handle(request, requiresSignature: requiresSignature, deadline: deadline))
-    }
-
     /// Answers one request as the service would. The connection may be lost instead, when the fault plan says so.
     ///
     /// - Parameters:
@@ -63,18 +56,21 @@ package final class Emulator: Sendable {
     ///     verified, only their date.
     ///   - deadline: when the caller gives up. Delays of the fault plan end there: the request is still carried out,
     ///     but nobody waits for the answer.
-    package func handle(
+    package func answer(
         _ request: Request, requiresSignature: Bool = true, deadline: Timestamp = .never
-    ) async throws(ConnectionLost) -> Response {
-        if CloudWatchService.isForm(request) { return respondToForm(request, requiresSignature: requiresSignature) }
+    ) async throws(ConnectionLost) -> Answer {
+        if CloudWatchService.isForm(request) {
+            return .whole(respondToForm(request, requiresSignature: requiresSignature))
+        }
         let call: ServiceCall
         do throws(ServiceError) {
             call = try ServiceCall(request, requiresSignature: requiresSignature)
             try checkDate(of: request)
         } catch {
-            return respond(
-                .failure(error), service: ServiceCall.target(of: request).service, operation: nil,
-                in: ServiceCall.encoding(of: request))
+            return .whole(
+                respond(
+                    .failure(error), service: ServiceCall.target(of: request).service, operation: nil,
+                    in: ServiceCall.encoding(of: request)))
         }
         let decision = faults.decide(call, at: time.now()) { self.shards(touchedBy: call) }
         if decision.delay > .zero {
@@ -83,15 +79,32 @@ package final class Emulator: Sendable {
             }
         }
         if decision.isDropped { throw ConnectionLost(tookEffect: false) }
-        let response = respond(
-            result(of: call, decision), service: call.service, operation: call.operation, in: call.encoding)
+        let result = result(of: call, decision)
+        let response = respond(result, service: call.service, operation: call.operation, in: call.encoding)
+        var answer = Answer.whole(response)
+        if case .success(.subscription(let opened)) = result {
+            answer = .stream(ShardSubscription(opened, headers: response.headers))
+        }
         if decision.answerDelay > .zero {
             do { try await time.sleep(min(deadline, time.now() + decision.answerDelay)) } catch {
                 throw ConnectionLost(tookEffect: true)
             }
         }
         if decision.isAnswerDropped { throw ConnectionLost(tookEffect: true) }
-        return response
+        return answer
+    }
+
+    /// As `answer`, for those that carry no streams: what would begin one is refused.
+    package func handle(
+        _ request: Request, requiresSignature: Bool = true, deadline: Timestamp = .never
+    ) async throws(ConnectionLost) -> Response {
+        switch try await answer(request, requiresSignature: requiresSignature, deadline: deadline) {
+        case .whole(let response): return response
+        case .stream(let stream):
+            stream.close()
+            let error = ServiceError("ValidationException", "The operation is answered with an event stream.")
+            return respond(.failure(error), service: .kinesis, operation: nil, in: .json)
+        }
     }
 
     private func result(of call: ServiceCall, _ decision: FaultDecision) -> Result<ServiceAnswer, ServiceError> {
@@ -141,9 +154,10 @@ package final class Emulator: Sendable {
                 EmulatedCall(
                     at: time.wallClock(), service: service.rawValue, operation: operation, status: response.status))
         }
+        var contentType = (service ?? .kinesis).contentType(encoding)
+        if case .success(.subscription) = result { contentType = "application/vnd.amazon.eventstream" }
         response.headers += [
-            Header("x-amzn-RequestId", generator.withLock { $0.uuid() }),
-            Header("Content-Type", (service ?? .kinesis).contentType(encoding)),
+            Header("x-amzn-RequestId", generator.withLock { $0.uuid() }), Header("Content-Type", contentType),
             Header("Date", HTTPDate.format(time.wallClock())),
         ]
         if service == .dynamodb { response.headers.append(Header("x-amz-crc32", String(CRC32.of(response.body)))) }
@@ -218,10 +232,12 @@ enum ServiceAnswer: Sendable {
     case tree(AWSValue)
     /// The hot shapes, written already in the encoding of the request. `throttledRecords` were refused for their rate.
     case encoded([UInt8], throttledRecords: Int)
+    /// What comes from now on, until its reader has enough.
+    case subscription(ShardSubscription.Opened)
 
     func body(in encoding: WireEncoding) -> Bytes {
         switch self {
-        case .empty: Bytes()
+        case .empty, .subscription: Bytes()
         case .tree(let value): Bytes(encoding.encode(value))
         case .encoded(let bytes, _): Bytes(bytes)
         }

@@ -2,9 +2,10 @@
 package struct EmulatorConfiguration: Sendable {
     package var accountID = "123456789012"
     package var region = "us-east-1"
-    /// How long a stream stays CREATING, UPDATING or DELETING.
+    /// How long a stream stays CREATING, UPDATING or DELETING, and a consumer CREATING or DELETING.
     package var streamStatusDelay: Duration = .milliseconds(500)
-    /// Whether a shard's read and write limits are enforced: 5 reads and 2 MiB, 1000 records and 1 MiB, each a second.
+    /// Whether a shard's read and write limits are enforced: 5 reads and 2 MiB, 1000 records and 1 MiB, each a second;
+    /// and 2 MiB for each fan-out consumer.
     package var enforcesShardLimits = true
     /// Whether UpdateShardCount refuses more than double, less than half, and more than ten a day.
     package var enforcesScalingLimits = true
@@ -12,6 +13,8 @@ package struct EmulatorConfiguration: Sendable {
     package var shardsMax = 20_000
     /// How long a shard iterator is good for.
     package var iteratorLifetime: Duration = .seconds(300)
+    /// When a fan-out subscription ends by itself.
+    package var subscriptionLifetime: Duration = .seconds(300)
     /// The retention of a new stream.
     package var retention: Duration = .seconds(24 * 3600)
     /// Data and partition key of one record; the service allows 1 MiB unless a stream is set to up to 10 MiB.

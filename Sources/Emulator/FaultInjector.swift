@@ -83,9 +83,12 @@ extension Fault {
             else { return false }
         }
         if let resource {
-            let named = ["StreamName", "TableName", "StreamARN"].compactMap { call.input[$0]?.string }
+            let named = ["StreamName", "TableName", "StreamARN", "ResourceARN", "ConsumerARN"]
+                .compactMap { call.input[$0]?.string }
             guard
-                named.contains(where: { $0 == resource || $0.hasSuffix("/\(resource)") })
+                named.contains(where: {
+                    $0 == resource || $0.hasSuffix("/\(resource)") || $0.contains("stream/\(resource)/consumer/")
+                })
                     || call.input["ShardIterator"]?.string.flatMap(ShardIterator.init)?.stream == resource
             else { return false }
         }

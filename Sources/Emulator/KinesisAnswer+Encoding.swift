@@ -39,7 +39,7 @@ struct RecordsWriter {
         if !isFirst { out.append(UInt8(ascii: ",")) }
         isFirst = false
         out.append(contentsOf: #"{"SequenceNumber":""#.utf8)
-        out.append(contentsOf: number.description.utf8)
+        number.appendDigits(to: &out)
         out.append(contentsOf: #"","ApproximateArrivalTimestamp":"#.utf8)
         let milliseconds = entry.arrival % 1000
         out.append(contentsOf: String(entry.arrival / 1000).utf8)
@@ -77,7 +77,7 @@ struct RecordsWriter {
 
     /// The whole answer.
     ///
-    /// - Parameter last: `NextShardIterator`, or `ChildShards` at the end of the shard.
+    /// - Parameter last: the place to go on from, or `ChildShards` at the end of the shard.
     consuming func finish(last: (name: String, value: AWSValue), millisBehindLatest behind: Int64) -> [UInt8] {
         switch encoding {
         case .json:

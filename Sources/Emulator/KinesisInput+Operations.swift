@@ -7,6 +7,13 @@ extension KinesisMember {
     private static let streamARN = KinesisMember(
         name: "StreamARN", kind: .string, pattern: .streamARN, length: 1...2048)
 
+    private static let streamID = KinesisMember(
+        name: "StreamId", kind: .string, pattern: .streamID, length: 1...24)
+    private static let consumerName = KinesisMember(
+        name: "ConsumerName", kind: .string, pattern: .name, length: 1...128)
+    private static let consumerARN = KinesisMember(
+        name: "ConsumerARN", kind: .string, pattern: .consumerARN, length: 1...2048)
+
     private static func shard(_ name: String, isRequired: Bool = false) -> KinesisMember {
         KinesisMember(name: name, kind: .string, isRequired: isRequired, pattern: .name, length: 1...128)
     }
@@ -107,6 +114,30 @@ extension KinesisMember {
             KinesisMember(
                 name: "ScalingType", kind: .string, isRequired: true, choices: ["UNIFORM_SCALING"]), streamName,
             count("TargetShardCount"), streamARN,
+        ],
+        "RegisterStreamConsumer": [
+            streamARN.required, consumerName.required, streamID,
+            KinesisMember(name: "Tags", kind: .stringMap, length: 1...200),
+        ],
+        "DeregisterStreamConsumer": [streamARN, consumerName, consumerARN, streamID],
+        "DescribeStreamConsumer": [streamARN, consumerName, consumerARN, streamID],
+        "ListStreamConsumers": [
+            streamARN.required, nextToken, limit("MaxResults"),
+            KinesisMember(name: "StreamCreationTimestamp", kind: .timestamp), streamID,
+        ],
+        "SubscribeToShard": [
+            consumerARN.required, shard("ShardId", isRequired: true),
+            KinesisMember(
+                name: "StartingPosition",
+                kind: .structure([
+                    KinesisMember(
+                        name: "Type", kind: .string, isRequired: true,
+                        choices: [
+                            "AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON",
+                        ]),
+                    KinesisMember(name: "SequenceNumber", kind: .string, pattern: .sequenceNumber),
+                    KinesisMember(name: "Timestamp", kind: .timestamp),
+                ]), isRequired: true), streamID,
         ],
         "IncreaseStreamRetentionPeriod": [
             streamName, KinesisMember(name: "RetentionPeriodHours", kind: .integer, isRequired: true), streamARN,

@@ -20,29 +20,53 @@ struct KinesisMember: Sendable {
         case hashKey = "0|([1-9]\\d{0,38})"
         case sequenceNumber = "0|([1-9]\\d{0,128})"
         case streamARN = "arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"
+        /// A stream's or a consumer's.
+        case resourceARN = "arn:aws.*:kinesis:.*:\\d{12}:.*stream/\\S+"
+        case consumerARN =
+            "^(arn):aws.*:kinesis:.*:\\d{12}:.*stream\\/[a-zA-Z0-9_.-]+\\/consumer\\/[a-zA-Z0-9_.-]+:[0-9]+"
+        case streamID = "[a-z0-9]{20}-[a-z0-9]{3}"
 
         func matches(_ text: String) -> Bool {
             let bytes = text.utf8
             switch self {
-            case .name:
-                return !bytes.isEmpty
-                    && bytes.allSatisfy {
-                        switch $0 {
-                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."),
-                            UInt8(ascii: "-"):
-                            true
-                        default: false
-                        }
-                    }
+            case .name: return !text.isEmpty && text.utf8.allSatisfy(Self.isNameByte)
+            case .streamID:
+                let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+                return parts.map(\.utf8.count) == [20, 3]
+                    && parts.allSatisfy { part in part.utf8.allSatisfy { 48...57 ~= $0 || 97...122 ~= $0 } }
             case .hashKey: return isNumber(bytes, digitsMax: 39)
             case .sequenceNumber: return isNumber(bytes, digitsMax: 129)
-            case .streamARN:
-                let parts = text.split(separator: ":", maxSplits: 5, omittingEmptySubsequences: false)
-                return parts.count == 6 && parts[0] == "arn" && parts[1].hasPrefix("aws") && parts[2] == "kinesis"
-                    && parts[4].utf8.count == 12 && parts[4].utf8.allSatisfy { 48...57 ~= $0 }
-                    && parts[5].hasPrefix("stream/") && parts[5].utf8.count > 7
-                    && !parts[5].contains { $0.isWhitespace }
+            case .streamARN: return Self.resource(of: text, anyPrefix: false).map { !$0.isEmpty } ?? false
+            case .resourceARN: return Self.resource(of: text, anyPrefix: true).map { !$0.isEmpty } ?? false
+            case .consumerARN:
+                guard let resource = Self.resource(of: text, anyPrefix: true) else { return false }
+                let parts = resource.split(separator: "/", omittingEmptySubsequences: false)
+                guard parts.count == 3, parts[1] == "consumer", let colon = parts[2].lastIndex(of: ":") else {
+                    return false
+                }
+                let number = parts[2][colon...].utf8.dropFirst()
+                return [parts[0], parts[2][..<colon]].allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy(Self.isNameByte) }
+                    && !number.isEmpty && number.allSatisfy { 48...57 ~= $0 }
+            }
+        }
+
+        /// What follows `stream/` in the ARN; `nil` where it is no ARN of Kinesis.
+        private static func resource(of text: String, anyPrefix: Bool) -> Substring? {
+            let parts = text.split(separator: ":", maxSplits: 5, omittingEmptySubsequences: false)
+            guard parts.count == 6, parts[0] == "arn", parts[1].hasPrefix("aws"), parts[2] == "kinesis",
+                parts[4].utf8.count == 12, parts[4].utf8.allSatisfy({ 48...57 ~= $0 }),
+                !parts[5].contains(where: \.isWhitespace), let slash = parts[5].firstRange(of: "stream/"),
+                anyPrefix || slash.lowerBound == parts[5].startIndex
+            else { return nil }
+            return parts[5][slash.upperBound...]
+        }
+
+        private static func isNameByte(_ byte: UInt8) -> Bool {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "-"):
+                true
+            default: false
             }
         }
 
@@ -59,6 +83,13 @@ struct KinesisMember: Sendable {
     var length: ClosedRange<Int>?
     var values: ClosedRange<Int>?
     var choices: [String] = []
+
+    /// The same member where it must be given.
+    var required: KinesisMember {
+        var member = self
+        member.isRequired = true
+        return member
+    }
 }
 
 /// The checks that a Kinesis request passes before its operation sees it, in the service's words: first the types

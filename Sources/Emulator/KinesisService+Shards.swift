@@ -4,7 +4,7 @@ import Machine
 /// Shards: listing them and changing them.
 extension KinesisService {
     /// How long a NextToken is good for.
-    private static let pageTokenLifetime: Duration = .seconds(300)
+    static let pageTokenLifetime: Duration = .seconds(300)
 
     func listShards(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let limit = input["MaxResults"]?.int ?? 1000
@@ -17,7 +17,7 @@ extension KinesisService {
             if input["ShardFilter"] != nil || input["ExclusiveStartShardId"] != nil {
                 throw .invalidArgument("NextToken cannot be provided together with other parameters.")
             }
-            guard let given = PageToken(token), let stream = given.stream else {
+            guard let given = PageToken(token), case .shards(let stream) = given.list else {
                 throw .invalidArgument("NextToken is invalid.")
             }
             page = given
@@ -27,14 +27,12 @@ extension KinesisService {
                 throw .invalidArgument("Either NextToken or StreamName should be provided.")
             }
             name = try streamName(input)
-            page = PageToken(stream: name, after: input["ExclusiveStartShardId"]?.string ?? "", created: moment.wall)
+            page = PageToken(
+                .shards(stream: name), after: input["ExclusiveStartShardId"]?.string ?? "", created: moment.wall)
             page.filter = try filter(input["ShardFilter"])
         }
         return try withStream(name) { (stream, moment) throws(ServiceError) in
-            if moment.wall - page.created > Self.pageTokenLifetime {
-                throw ServiceError(
-                    "ExpiredNextTokenException", "NextToken is expired; it is valid for 300 seconds.")
-            }
+            if moment.wall - page.created > Self.pageTokenLifetime { throw .nextTokenExpired }
             if stream.status == .creating { try stream.checkActive() }
             if case .afterShardID(let id) = page.filter, stream.position(ofID: id) == nil {
                 throw stream.missing(shard: id)
@@ -106,60 +104,6 @@ extension KinesisService {
                 "StreamName": .string(stream.name), "StreamARN": .string(stream.arn),
                 "CurrentShardCount": .int(Int64(current)), "TargetShardCount": .int(Int64(target)),
             ])
-        }
-    }
-}
-
-/// Where the next page of a list begins; opaque to clients.
-struct PageToken: Hashable, Sendable {
-    /// `nil` in the list of streams.
-    var stream: String?
-    var filter = ShardListFilter.all
-    var after: String
-    var created: UnixTime
-
-    init(stream: String?, after: String, created: UnixTime) {
-        self.stream = stream
-        self.after = after
-        self.created = created
-    }
-
-    var text: String {
-        let (name, argument): (AWSValue, AWSValue?) =
-            switch filter {
-            case .all: ("all", nil)
-            case .atTrimHorizon: ("atTrimHorizon", nil)
-            case .fromTrimHorizon: ("fromTrimHorizon", nil)
-            case .atLatest: ("atLatest", nil)
-            case .atTimestamp(let time): ("atTimestamp", .int(time.milliseconds))
-            case .fromTimestamp(let time): ("fromTimestamp", .int(time.milliseconds))
-            case .afterShardID(let id): ("afterShardID", .string(id))
-            }
-        let tree = AWSValue.members([
-            "stream": stream.map { .string($0) }, "after": .string(after), "created": .int(created.milliseconds),
-            "filter": name, "argument": argument,
-        ])
-        return Base64.encode(Bytes(JSON.encode(tree)))
-    }
-
-    /// `nil` where `text` is no token of ours.
-    init?(_ text: String) {
-        guard let bytes = Base64.decode(text), let tree = try? JSON.decode(Bytes(bytes)),
-            let after = tree["after"]?.string, let created = tree["created"]?.int
-        else { return nil }
-        stream = tree["stream"]?.string
-        self.after = after
-        self.created = UnixTime(milliseconds: Int64(created))
-        let time = UnixTime(milliseconds: Int64(tree["argument"]?.int ?? 0))
-        switch tree["filter"]?.string {
-        case "all": filter = .all
-        case "atTrimHorizon": filter = .atTrimHorizon
-        case "fromTrimHorizon": filter = .fromTrimHorizon
-        case "atLatest": filter = .atLatest
-        case "atTimestamp": filter = .atTimestamp(time)
-        case "fromTimestamp": filter = .fromTimestamp(time)
-        case "afterShardID": filter = .afterShardID(tree["argument"]?.string ?? "")
-        default: return nil
         }
     }
 }

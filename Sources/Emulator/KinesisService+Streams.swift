@@ -28,7 +28,14 @@ extension KinesisService {
 
     func deleteStream(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let delay = configuration.streamStatusDelay
+        let enforces = input["EnforceConsumerDeletion"]?.bool ?? false
         try withStream(try streamName(input)) { (stream, moment) throws(ServiceError) in
+            if !stream.consumers.isEmpty, !enforces {
+                throw ServiceError(
+                    "ResourceInUseException",
+                    "Stream \(stream.name) under account \(stream.account) has registered consumers; it is deleted "
+                        + "with them when EnforceConsumerDeletion is true.")
+            }
             if stream.status != .deleting { stream.startDeleting(until: moment.now + delay) }
         }
         return .empty
@@ -58,7 +65,7 @@ extension KinesisService {
         try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
             var summary = stream.summary
             summary["OpenShardCount"] = .int(Int64(stream.openShards))
-            summary["ConsumerCount"] = 0
+            summary["ConsumerCount"] = .int(Int64(stream.consumers.count))
             summary["MaxRecordSizeInKiB"] = .int(Int64(stream.recordBytesMax / 1024))
             return .tree(["StreamDescriptionSummary": summary])
         }
@@ -67,7 +74,7 @@ extension KinesisService {
     func listStreams(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         var start = input["ExclusiveStartStreamName"]?.string
         if let token = input["NextToken"]?.string {
-            guard let page = PageToken(token), page.stream == nil else {
+            guard let page = PageToken(token), page.list == .streams else {
                 throw .invalidArgument("NextToken is invalid.")
             }
             start = page.after
@@ -82,7 +89,7 @@ extension KinesisService {
         }.drop { stream in start.map { stream.name <= $0 } ?? false }
         let page = following.prefix(limit)
         let hasMore = following.count > limit
-        let token = hasMore ? PageToken(stream: nil, after: page.last?.name ?? "", created: moment.wall).text : nil
+        let token = hasMore ? PageToken(.streams, after: page.last?.name ?? "", created: moment.wall).text : nil
         return .tree(
             .members([
                 "StreamNames": .list(page.map { .string($0.name) }), "HasMoreStreams": .bool(hasMore),

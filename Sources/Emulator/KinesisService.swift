@@ -4,18 +4,19 @@ import Synchronization
 
 /// Kinesis Data Streams in memory: the operations of the 2013-12-02 API over one lock per stream.
 ///
-/// Not emulated: fan-out consumers, encryption, tags, resource policies, enhanced monitoring; the rate limits of
+/// Not emulated: encryption, tags, resource policies, enhanced monitoring; the rate limits of
 /// control operations and of GetShardIterator; on-demand streams do not scale by themselves. UpdateShardCount reshards
 /// at one moment, at the end of UPDATING, where the service takes its steps one by one.
 package final class KinesisService: Sendable {
-    private final class Slot: Sendable {
+    /// A stream and its lock; outlives the stream's name.
+    final class Slot: Sendable {
         let stream: Mutex<KinesisStream>
 
         init(_ stream: KinesisStream) { self.stream = Mutex(stream) }
     }
 
     let configuration: EmulatorConfiguration
-    private let time: TimeSource
+    let time: TimeSource
     /// A slot's lock may be taken while this one is held, never the other way round.
     private let slots = Mutex<[String: Slot]>([:])
 
@@ -53,6 +54,11 @@ package final class KinesisService: Sendable {
         case "SplitShard": return try splitShard(input)
         case "MergeShards": return try mergeShards(input)
         case "UpdateShardCount": return try updateShardCount(input)
+        case "RegisterStreamConsumer": return try registerStreamConsumer(input)
+        case "DeregisterStreamConsumer": return try deregisterStreamConsumer(input)
+        case "DescribeStreamConsumer": return try describeStreamConsumer(input)
+        case "ListStreamConsumers": return try listStreamConsumers(input)
+        case "SubscribeToShard": return try subscribeToShard(input)
         default: return try changeRetention(input, isIncrease: operation == "IncreaseStreamRetentionPeriod")
         }
     }
@@ -83,8 +89,7 @@ package final class KinesisService: Sendable {
     func withStream<T: Sendable>(
         _ name: String, _ body: (inout KinesisStream, Moment) throws(ServiceError) -> T
     ) throws(ServiceError) -> T {
-        let slot = slots.withLock { $0[name] }
-        guard let slot else { throw .streamNotFound(name, account: configuration.accountID) }
+        let slot = try slot(name)
         let moment = moment
         let result: T? = try slot.stream.withLock { (stream) throws(ServiceError) in
             stream.settle(at: moment)
@@ -93,6 +98,13 @@ package final class KinesisService: Sendable {
         if let result { return result }
         remove(slot, name)
         throw .streamNotFound(name, account: configuration.accountID)
+    }
+
+    func slot(_ name: String) throws(ServiceError) -> Slot {
+        guard let slot = slots.withLock({ $0[name] }) else {
+            throw .streamNotFound(name, account: configuration.accountID)
+        }
+        return slot
     }
 
     private func remove(_ slot: Slot, _ name: String) {

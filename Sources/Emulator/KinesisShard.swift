@@ -22,6 +22,8 @@ struct KinesisShard: Sendable {
     private(set) var children: [Int] = []
     var log = ShardLog()
     var limits = ShardLimits()
+    /// Those that read this shard by fan-out, and those that were ended and have not been told yet.
+    var subscribers: [ShardSubscriber] = []
 
     init(
         index: Int, range: HashKeyRange, parents: [KinesisShard] = [], openedAt: UnixTime
@@ -62,7 +64,7 @@ struct KinesisShard: Sendable {
     private static let endingCounter: UInt64 = 0x7FFF_FFFF_FFFF_FFFF
 
     /// Counter 0 is the shard's starting number; record n of the log has counter n + 1.
-    private func number(counter: UInt64, at time: UnixTime) -> SequenceNumber {
+    func number(counter: UInt64, at time: UnixTime) -> SequenceNumber {
         SequenceNumberParts(
             shardCreated: UnixTime(milliseconds: createdSeconds * 1000),
             recordTime: UnixTime(milliseconds: max(time.milliseconds, createdSeconds * 1000)),

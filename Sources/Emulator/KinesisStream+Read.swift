@@ -12,6 +12,16 @@ extension KinesisStream {
     ) throws(ServiceError) -> String {
         guard let position = position(ofID: id) else { throw missing(shard: id) }
         let shard = shards[position]
+        let start = try start(
+            in: shard, type, number: number, timestamp: timestamp, at: moment, for: "GetShardIterator")
+        return token(shard: shard, position: start, at: moment)
+    }
+
+    /// The number in the shard's log of the record at which reading begins.
+    func start(
+        in shard: KinesisShard, _ type: String, number: String?, timestamp: UnixTime?, at moment: Moment,
+        for operation: String
+    ) throws(ServiceError) -> UInt64 {
         let hasNumberType = type == "AT_SEQUENCE_NUMBER" || type == "AFTER_SEQUENCE_NUMBER"
         if hasNumberType != (number != nil), type != "AT_TIMESTAMP" {
             throw .invalidArgument(
@@ -19,10 +29,9 @@ extension KinesisStream {
                     + "(2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified \(type) and "
                     + (number == nil ? "no StartingSequenceNumber." : "also a StartingSequenceNumber."))
         }
-        let start: UInt64
         switch type {
-        case "TRIM_HORIZON": start = 0
-        case "LATEST": start = shard.log.end
+        case "TRIM_HORIZON": return 0
+        case "LATEST": return shard.log.end
         case "AT_TIMESTAMP":
             guard let timestamp else {
                 throw .invalidArgument(
@@ -35,16 +44,17 @@ extension KinesisStream {
                         + "timestampInMillis: \(timestamp.milliseconds), "
                         + "currentTimestampInMillis: \(moment.wall.milliseconds)")
             }
-            start = shard.log.ordinal(atOrAfter: timestamp)
+            return shard.log.ordinal(atOrAfter: timestamp)
         default:
-            start = try find(number ?? "", in: shard, after: type == "AFTER_SEQUENCE_NUMBER")
+            return try find(number ?? "", in: shard, after: type == "AFTER_SEQUENCE_NUMBER", for: operation)
         }
-        return token(shard: shard, position: start, at: moment)
     }
 
-    private func find(_ number: String, in shard: KinesisShard, after: Bool) throws(ServiceError) -> UInt64 {
+    private func find(
+        _ number: String, in shard: KinesisShard, after: Bool, for operation: String
+    ) throws(ServiceError) -> UInt64 {
         let used =
-            "StartingSequenceNumber \(number) used in GetShardIterator on shard \(shard.id) in stream \(name) under "
+            "StartingSequenceNumber \(number) used in \(operation) on shard \(shard.id) in stream \(name) under "
             + "account \(account) is invalid"
         switch shard.find(number, after: after) {
         case .position(let position): return position
@@ -84,15 +94,18 @@ extension KinesisStream {
         let isAtTip = range.upperBound == shard.log.end
         var writer = RecordsWriter(encoding, count: range.count, bytes: bytes)
         shard.append(range, to: &writer)
-        let behind = isAtTip ? 0 : max(1, moment.wall.milliseconds - shard.log.entry(range.upperBound - 1).arrival)
+        let behind = shard.millisBehind(range.upperBound, at: moment)
         let last: (String, AWSValue)
         if shard.isOpen || !isAtTip {
             last = ("NextShardIterator", .string(token(shard: shard, position: range.upperBound, at: moment)))
         } else {
-            let children = shard.children.compactMap { self.position(ofIndex: $0) }
-            last = ("ChildShards", .list(children.map { shards[$0].childDescription }))
+            last = ("ChildShards", children(of: shard))
         }
         return writer.finish(last: last, millisBehindLatest: behind)
+    }
+
+    func children(of shard: KinesisShard) -> AWSValue {
+        .list(shard.children.compactMap { position(ofIndex: $0) }.map { shards[$0].childDescription })
     }
 
     func rateExceeded(_ shard: String) -> ServiceError {
@@ -103,7 +116,14 @@ extension KinesisStream {
 }
 
 extension KinesisShard {
-    fileprivate func append(_ range: Range<UInt64>, to writer: inout RecordsWriter) {
+    /// How far a reader that goes on at `position` is behind: 0 at the tip.
+    func millisBehind(_ position: UInt64, at moment: Moment) -> Int64 {
+        guard position < log.end else { return 0 }
+        let arrival = log.entry(position > log.first ? position - 1 : position).arrival
+        return max(1, moment.wall.milliseconds - arrival)
+    }
+
+    func append(_ range: Range<UInt64>, to writer: inout RecordsWriter) {
         guard !range.isEmpty else { return }
         var ordinal = range.lowerBound
         var chunkIndex = log.chunkIndex(of: ordinal)

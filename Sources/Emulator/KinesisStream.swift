@@ -27,7 +27,7 @@ struct KinesisStream: Sendable {
     var recordBytesMax: Int
     var retention: Duration
     private(set) var status: Status = .creating
-    private var statusUntil: Timestamp
+    private(set) var statusUntil: Timestamp
     private var reshard: Reshard?
     private let initialShards: Int
     /// In the order of their indexes, without the expired ones.
@@ -37,6 +37,11 @@ struct KinesisStream: Sendable {
     var routes: [Int] = []
     /// When UpdateShardCount was accepted, within the last day.
     var scalings: [UnixTime] = []
+    /// The fan-out consumers in the order of their names.
+    var consumers: [StreamConsumer] = []
+    /// When the next consumer's status ends.
+    var consumersSettleAt = Timestamp.never
+    var lastSubscriptionID: UInt64 = 0
     private var nextSweep: UnixTime
 
     init(
@@ -69,13 +74,17 @@ struct KinesisStream: Sendable {
                 if let reshard { perform(reshard, at: time) }
                 reshard = nil
                 status = .active
+                wakeSubscribers()
             case .deleting:
                 status = .deleted
+                wakeSubscribers()
                 shards = []
                 routes = []
+                consumers = []
             case .active, .deleted: break
             }
         }
+        if moment.now >= consumersSettleAt { settleConsumers(at: moment) }
         if moment.wall >= nextSweep { sweep(at: moment) }
     }
 
@@ -83,11 +92,13 @@ struct KinesisStream: Sendable {
         self.reshard = reshard
         status = .updating
         statusUntil = until
+        wakeSubscribers()
     }
 
     mutating func startDeleting(until: Timestamp) {
         status = .deleting
         statusUntil = until
+        wakeSubscribers()
     }
 
     /// The moment before which everything has expired.
@@ -99,6 +110,7 @@ struct KinesisStream: Sendable {
         for position in shards.indices { shards[position].log.trim(before: horizon) }
         let expired = shards.contains { $0.closedAt.map { $0 < horizon } ?? false }
         guard expired else { return }
+        wakeSubscribers()
         shards.removeAll { $0.closedAt.map { $0 < horizon } ?? false }
         rebuildRoutes()
     }
@@ -139,18 +151,31 @@ struct KinesisStream: Sendable {
             "ResourceNotFoundException", "Could not find shard \(id) in stream \(name) under account \(account).")
     }
 
+    var notActive: ServiceError {
+        ServiceError(
+            "ResourceInUseException",
+            "Stream \(name) under account \(account) not ACTIVE, instead in state \(status.rawValue)")
+    }
+
     func checkActive() throws(ServiceError) {
-        guard status == .active else {
-            throw ServiceError(
-                "ResourceInUseException",
-                "Stream \(name) under account \(account) not ACTIVE, instead in state \(status.rawValue)")
-        }
+        guard status == .active else { throw notActive }
+    }
+
+    /// Refuses a `StreamCreationTimestamp` that is of an earlier stream of this name.
+    func check(created time: UnixTime?) throws(ServiceError) {
+        // Clients round it to seconds.
+        guard let time, time.milliseconds / 1000 != created.milliseconds / 1000 else { return }
+        throw .streamNotFound(name, account: account)
     }
 }
 
 extension ServiceError {
     static func streamNotFound(_ name: String, account: String) -> ServiceError {
         ServiceError("ResourceNotFoundException", "Stream \(name) under account \(account) not found.")
+    }
+
+    static var nextTokenExpired: ServiceError {
+        ServiceError("ExpiredNextTokenException", "NextToken is expired; it is valid for 300 seconds.")
     }
 
     static func invalidArgument(_ message: String) -> ServiceError {
