@@ -5,7 +5,14 @@ public struct CurlConfiguration: Sendable, CustomStringConvertible, CustomReflec
     /// An exchange that moves fewer than `lowSpeedBytesPerSecond` for so many whole seconds is given up; 0 for never.
     public var lowSpeedTime: Duration = .seconds(20)
     public var lowSpeedBytesPerSecond = 1
-    /// Requests beyond these limits wait for a connection.
+    /// Streams are asked for over HTTP/2: with TLS by ALPN, so that a service without it answers over HTTP/1.1; without
+    /// TLS by prior knowledge, where this must be false for a service without it.
+    public var streamsOverHTTP2 = true
+    /// So many bytes of a stream wait for their reader; a stream with more is paused.
+    public var streamBytesWaitingMax = 1 << 20
+    /// A stream that nobody read for so long while it was paused is ended.
+    public var streamPauseMax: Duration = .seconds(30)
+    /// Requests beyond these limits wait for a connection; streams, each of which has its own, are not counted.
     public var connectionsPerHostMax = 64
     public var connectionsMax = 256
     /// A connection idle for longer is not used again: the services close theirs after a minute or so.

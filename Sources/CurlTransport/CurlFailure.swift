@@ -24,6 +24,8 @@ struct CurlFailure {
     /// The TLS handshake is over.
     var secured: Bool
     var elapsed: Duration
+    /// HTTP/2 was tried.
+    var overHTTP2 = false
     var answerBytes: Int
 
     /// False only where surely nothing of the request reached the service.
@@ -58,8 +60,12 @@ struct CurlFailure {
         case CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_USE_SSL_FAILED:
             (.tls, "no TLS connection with \(peer): \(detail)")
         case CURLE_PARTIAL_FILE: (.truncated, "the answer of \(peer) was cut off after \(answerBytes) bytes")
-        case CURLE_GOT_NOTHING: (.closed, "\(peer) closed the connection without an answer")
+        case CURLE_GOT_NOTHING: (.closed, silence)
         case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_SEND_FAIL_REWIND: broken
+        case CURLE_HTTP2, CURLE_HTTP2_STREAM:
+            answerBytes > 0
+                ? (.truncated, "the answer of \(peer) was cut off after \(answerBytes) bytes: \(words)")
+                : (.closed, "the HTTP/2 exchange with \(peer) failed: \(words)")
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL: (.invalidRequest, "\(endpoint) is no endpoint: \(detail)")
         case CURLE_OUT_OF_MEMORY: (.invalidRequest, "out of memory")
         default: (.closed, "the exchange with \(peer) failed: \(words)")
@@ -105,7 +111,11 @@ struct CurlFailure {
         if let proxyHost, !secured, endpoint.scheme == "https", connectionsMade > 0 {
             return (.cannotConnect, "the proxy \(proxyHost) does not let us through to \(peer): \(words)")
         }
-        return (.closed, "\(peer) closed the connection without an answer")
+        return (.closed, silence)
+    }
+
+    private var silence: String {
+        "\(peer) closed the connection without an answer" + (overHTTP2 ? ": does it speak HTTP/2?" : "")
     }
 }
 

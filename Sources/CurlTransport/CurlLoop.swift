@@ -9,6 +9,7 @@ import Synchronization
 /// thread ends, and frees what it made, once it was told to close.
 final class CurlLoop: Sendable {
     private let configuration: CurlConfiguration
+    private let limitsConnections: Bool
     private let queue = Mutex(Queue())
 
     private struct Queue {
@@ -24,11 +25,18 @@ final class CurlLoop: Sendable {
     private enum Command {
         case submit(Exchange)
         case cancel(UInt64)
+        /// The pipe of a paused stream has room again.
+        case resume(UInt64)
     }
 
-    init(_ configuration: CurlConfiguration) { self.configuration = configuration }
+    /// - Parameter limitsConnections: as the configuration says; otherwise there is one for each transfer.
+    init(_ configuration: CurlConfiguration, limitsConnections: Bool) {
+        self.configuration = configuration
+        self.limitsConnections = limitsConnections
+        start()
+    }
 
-    func start() {
+    private func start() {
         guard prepared == CURLE_OK, let multi = curl_multi_init() else {
             return fail("libcurl cannot be started")
         }
@@ -61,10 +69,14 @@ final class CurlLoop: Sendable {
         if let refusal { exchange.finish(.failure(TransportError(.closed, refusal, requestWasSent: false))) }
     }
 
-    func cancel(_ id: UInt64) {
+    func cancel(_ id: UInt64) { post(.cancel(id)) }
+
+    func resume(_ id: UInt64) { post(.resume(id)) }
+
+    private func post(_ command: Command) {
         queue.withLock { queue in
             guard let multi = queue.multi else { return }
-            queue.commands.append(.cancel(id))
+            queue.commands.append(command)
             curl_multi_wakeup(multi.pointer)
         }
     }
@@ -86,19 +98,20 @@ final class CurlLoop: Sendable {
     /// The thread's whole life.
     private func run(_ handle: MultiHandle) {
         let multi = handle.pointer
-        var transfers = Transfers(multi, configuration)
+        var transfers = Transfers(multi, configuration, limitsConnections: limitsConnections)
         while true {
             let (commands, isClosing) = takeCommands()
             for command in commands {
                 switch command {
                 case .submit(let exchange): transfers.add(exchange)
                 case .cancel(let id): transfers.cancel(id)
+                case .resume(let id): transfers.resume(id)
                 }
             }
             if isClosing { break }
             transfers.perform()
             // Long waits are cut short by the wake-up of the next command.
-            curl_multi_poll(multi, nil, 0, 60_000, nil)
+            curl_multi_poll(multi, nil, 0, transfers.waitMilliseconds, nil)
         }
         // From here on nobody may wake the handle that is about to go; what was queued meanwhile is answered below.
         let late = queue.withLock { queue in

@@ -1,35 +1,49 @@
 public import AWSWire
-import CShardtopCurl
+import Synchronization
 
-/// `Transport` over libcurl: HTTP/1.1 with keep-alive, driven by one thread of its own.
+/// `Transport` over libcurl: HTTP/1.1 with keep-alive, driven by one thread of its own; each stream over a connection
+/// of its own, all of them driven by a second thread, which the first stream starts.
 ///
 /// It decides how bytes travel (connections, time limits, size limits, TLS, proxies) and says truthfully whether a
 /// request that failed was sent. It knows nothing of what a request means: it never retries, follows no redirect and
 /// signs nothing. A dead connection found on reuse is an error too, never a silent second sending of the same body.
 public final class CurlTransport: Transport, Sendable {
+    private let configuration: CurlConfiguration
     private let loop: CurlLoop
+    private let streams = Mutex(Streams())
+
+    /// Streams have a multi handle of their own: its connections do not count against the limits, and no paused stream
+    /// is ever looked at for a request's sake.
+    private struct Streams {
+        var loop: CurlLoop?
+        var isClosed = false
+    }
 
     /// Starts the thread. Where libcurl cannot be started (no memory, no threads) every `send` fails and says so.
     public init(configuration: CurlConfiguration = CurlConfiguration()) {
-        loop = CurlLoop(configuration)
-        loop.start()
+        self.configuration = configuration
+        loop = CurlLoop(configuration, limitsConnections: true)
     }
 
-    deinit { loop.close() }
+    deinit { close() }
 
-    /// Abandons what is under way with `TransportError.closed` and ends the thread; later calls fail at once.
-    public func close() { loop.close() }
+    /// Abandons what is under way, open streams too, with `TransportError.closed` and ends the threads; later calls
+    /// fail at once. Letting go of the transport does the same.
+    public func close() {
+        loop.close()
+        let streams = streams.withLock { streams in
+            streams.isClosed = true
+            return streams.loop
+        }
+        streams?.close()
+    }
 
     public func send(_ request: Request) async throws(TransportError) -> Response {
-        if let reason = request.invalidity {
-            throw TransportError(.invalidRequest, reason, requestWasSent: false)
-        }
-        // A cancelled task sends nothing more.
-        if Task.isCancelled { throw TransportError(.cancelled, "cancelled", requestWasSent: false) }
+        try Self.check(request)
         let id = loop.nextID()
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                loop.submit(Exchange(id: id, request: request, continuation: continuation))
+                loop.submit(Exchange(id: id, request: request, .whole(continuation)))
                 // The handler may have run before there was anything to cancel.
                 if Task.isCancelled { loop.cancel(id) }
             }
@@ -37,6 +51,46 @@ public final class CurlTransport: Transport, Sendable {
             loop.cancel(id)
         }
         return try result.get()
+    }
+
+    /// Errors of the head are those of `send`. Later `next` throws `.truncated` or `.closed` where the answer broke
+    /// off, and `.timedOut` where nobody read for `streamPauseMax` while more waited than `streamBytesWaitingMax`.
+    /// Silence is no error: whoever reads knows how much of it is too much.
+    public func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
+        try Self.check(request)
+        guard let loop = streamLoop() else {
+            throw TransportError(.closed, "the transport is closed", requestWasSent: false)
+        }
+        let id = loop.nextID()
+        let opened = await withTaskCancellationHandler {
+            await withCheckedContinuation {
+                (continuation: CheckedContinuation<Result<CurlStream, TransportError>, Never>) in
+                let pipe = StreamPipe(bytesMax: configuration.streamBytesWaitingMax, id: id, loop, continuation)
+                loop.submit(Exchange(id: id, request: request, .stream(pipe)))
+                if Task.isCancelled { loop.cancel(id) }
+            }
+        } onCancel: {
+            loop.cancel(id)
+        }
+        return try opened.get()
+    }
+
+    private static func check(_ request: Request) throws(TransportError) {
+        if let reason = request.invalidity {
+            throw TransportError(.invalidRequest, reason, requestWasSent: false)
+        }
+        // A cancelled task sends nothing more.
+        if Task.isCancelled { throw TransportError(.cancelled, "cancelled", requestWasSent: false) }
+    }
+
+    /// `nil` once the transport was closed.
+    private func streamLoop() -> CurlLoop? {
+        streams.withLock { streams in
+            if streams.isClosed { return nil }
+            let loop = streams.loop ?? CurlLoop(configuration, limitsConnections: false)
+            streams.loop = loop
+            return loop
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import AWSWire
+import CShardtopCurl
 
 /// One request and what has come back of its answer.
 ///
@@ -9,29 +10,55 @@ final class Exchange: @unchecked Sendable {
     let request: Request
     /// How much of the request's body libcurl has taken.
     private var bodySent = 0
-    private var continuation: CheckedContinuation<Result<Response, TransportError>, Never>?
+    private let answer: Answer
+    private var isAnswered = false
+
+    /// Who is answered: the caller at the end, or a stream's reader as it comes.
+    enum Answer {
+        case whole(CheckedContinuation<Result<Response, TransportError>, Never>)
+        case stream(StreamPipe)
+    }
 
     private(set) var headers: [Header] = []
     private(set) var body: [UInt8] = []
     private(set) var headerBytes = 0
-    /// The empty line after the headers of the last answer was seen; without it libcurl takes what it has for whole.
-    private(set) var headersAreWhole = false
+    /// Bytes of the body that have come.
+    private(set) var bodyBytes = 0
+    /// The status of the answer whose headers come, as its first line has it.
+    private(set) var status = 0
+    /// The empty line after the headers of the answer itself, no interim one, was seen; without it libcurl takes
+    /// what it has for whole.
+    private(set) var headHasCome = false
+    /// The pipe is full: libcurl was told to stop.
+    var isPaused = false
+    /// Something has come for a stream since this was last set to false.
+    var hasNews = false
+    /// Where a stream says so.
+    var news: StreamNews?
     /// Set when a callback gave the transfer up; says more than libcurl's own code for it.
     private(set) var refusal: TransportError?
     var headerBytesMax = Int.max
 
-    init(
-        id: UInt64, request: Request, continuation: CheckedContinuation<Result<Response, TransportError>, Never>
-    ) {
+    init(id: UInt64, request: Request, _ answer: Answer) {
         self.id = id
         self.request = request
-        self.continuation = continuation
+        self.answer = answer
+    }
+
+    /// The pipe of a stream; `nil` for an exchange that is answered as a whole.
+    var pipe: StreamPipe? {
+        if case .stream(let pipe) = answer { pipe } else { nil }
     }
 
     /// Answers the caller; a second answer is nobody's.
     func finish(_ result: Result<Response, TransportError>) {
-        continuation?.resume(returning: result)
-        continuation = nil
+        guard !isAnswered else { return }
+        isAnswered = true
+        switch (answer, result) {
+        case (.whole(let continuation), _): continuation.resume(returning: result)
+        case (.stream(let pipe), .success): pipe.finish(nil)
+        case (.stream(let pipe), .failure(let error)): pipe.finish(error)
+        }
     }
 
     /// Fills `buffer` with what is left of the request's body.
@@ -52,30 +79,60 @@ final class Exchange: @unchecked Sendable {
         }
         var end = line.count
         while end > 0, line[end - 1] == 0x0D || line[end - 1] == 0x0A { end -= 1 }
-        headersAreWhole = end == 0
-        if end == 0 { return reserve() }
+        // What stands behind the body says nothing that we want.
+        if headHasCome { return true }
+        if end == 0 { return beginBody() }
         let text = UnsafeRawBufferPointer(rebasing: line[..<end])
         if text.starts(with: "HTTP/".utf8) {
             // An answer begins; what stood before it was interim (1xx).
             headers = []
+            status =
+                text.split(separator: UInt8(ascii: " ")).dropFirst().first.flatMap { digits in
+                    Int(String(decoding: digits, as: UTF8.self))
+                } ?? 0
         } else if let colon = text.firstIndex(of: UInt8(ascii: ":")) {
             headers.append(Header(trimmed(text[..<colon]), trimmed(text[(colon + 1)...])))
         }
         return true
     }
 
-    /// The headers are over: makes room for the body that they announce, or refuses it.
-    private func reserve() -> Bool {
+    /// The headers are over: tells a stream's caller, or makes room for the body that they announce, or refuses it.
+    private func beginBody() -> Bool {
+        guard status >= 200 else { return true }
+        headHasCome = true
+        if let pipe {
+            tell()
+            pipe.begin(status: status, headers)
+            return true
+        }
         guard let announced = headers["Content-Length"].flatMap({ Int($0) }) else { return true }
         guard announced <= request.responseBytesMax else { return refuseBody() }
         if announced > 0 { body.reserveCapacity(announced) }
         return true
     }
 
-    fileprivate func take(body bytes: UnsafeRawBufferPointer) -> Bool {
-        guard bytes.count <= request.responseBytesMax - body.count else { return refuseBody() }
-        body.append(contentsOf: bytes)
-        return true
+    /// Takes a part of the body and returns what libcurl expects of its write callback.
+    fileprivate func take(body bytes: UnsafeRawBufferPointer) -> Int {
+        if let pipe {
+            tell()
+            guard pipe.put(bytes) else {
+                isPaused = true
+                return Int(CURL_WRITEFUNC_PAUSE)
+            }
+        } else {
+            guard bytes.count <= request.responseBytesMax - body.count else {
+                _ = refuseBody()
+                return 0
+            }
+            body.append(contentsOf: bytes)
+        }
+        bodyBytes += bytes.count
+        return bytes.count
+    }
+
+    private func tell() {
+        if !hasNews { news?.append(self) }
+        hasNews = true
     }
 
     /// The body, which leaves the exchange, so that its bytes have one owner.
@@ -117,7 +174,7 @@ func takeBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, 
 {
     guard let context else { return 0 }
     let exchange = Unmanaged<Exchange>.fromOpaque(context).takeUnretainedValue()
-    return exchange.take(body: UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
+    return exchange.take(body: UnsafeRawBufferPointer(start: bytes, count: size * count))
 }
 
 func fillBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?)

@@ -1,33 +1,40 @@
 import AWSWire
 import CShardtopCurl
+import Machine
 
-/// The transfers of one multi handle: sets them up, lets them run, and answers their callers. Confined to the network
-/// thread.
+/// The transfers of one multi handle: sets them up, lets them run, and answers their callers. Confined to the handle's
+/// network thread.
 struct Transfers {
     private let multi: UnsafeMutableRawPointer
-    private let configuration: CurlConfiguration
+    let configuration: CurlConfiguration
     /// By id; holds each exchange for as long as libcurl may call back with it.
-    private var running: [UInt64: Transfer] = [:]
+    private(set) var running: [UInt64: Transfer] = [:]
     private var idByHandle: [UnsafeMutableRawPointer: UInt64] = [:]
     /// Handles that ended and can be set up anew; making one costs more than a transfer's set-up.
     private var spare: [UnsafeMutableRawPointer] = []
+    let news = StreamNews()
+    /// When a stream is given up: its head has not come by then, or nobody read it while it was paused. libcurl's own
+    /// time limit would hold for the whole answer.
+    var deadlines: [UInt64: Timestamp] = [:]
     private static let sparesMax = 32
     /// Small enough to stay in the first cache between the socket and the arena: with 256 KiB the copy costs three
     /// times as much (measured).
     private static let bufferBytes = 16 << 10
 
     /// What one running transfer owns.
-    private struct Transfer {
+    struct Transfer {
         let exchange: Exchange
+        let began: Timestamp
         let easy: UnsafeMutableRawPointer
         let headers: UnsafeMutablePointer<curl_slist>?
         /// libcurl writes its own account of a failure here.
         let errorBuffer: UnsafeMutablePointer<CChar>
     }
 
-    init(_ multi: UnsafeMutableRawPointer, _ configuration: CurlConfiguration) {
+    init(_ multi: UnsafeMutableRawPointer, _ configuration: CurlConfiguration, limitsConnections: Bool) {
         self.multi = multi
         self.configuration = configuration
+        guard limitsConnections else { return }
         for (option, value) in [
             (CURLMOPT_MAX_HOST_CONNECTIONS, configuration.connectionsPerHostMax),
             (CURLMOPT_MAX_TOTAL_CONNECTIONS, configuration.connectionsMax),
@@ -44,10 +51,15 @@ struct Transfers {
         let errorBuffer = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
         errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         let transfer = Transfer(
-            exchange: exchange, easy: easy, headers: headerList(exchange.request), errorBuffer: errorBuffer)
+            exchange: exchange, began: TimeSource.system.now(), easy: easy, headers: headerList(exchange.request),
+            errorBuffer: errorBuffer)
         setUp(transfer)
         running[exchange.id] = transfer
         idByHandle[easy] = exchange.id
+        if exchange.pipe != nil {
+            exchange.news = news
+            deadlines[exchange.id] = transfer.began + exchange.request.timeout
+        }
         if curl_multi_add_handle(multi, easy) != CURLM_OK {
             forget(transfer)
             exchange.finish(.failure(noMemory))
@@ -75,6 +87,7 @@ struct Transfers {
             forget(transfer)
             transfer.exchange.finish(result)
         }
+        attendToStreams()
     }
 
     /// Abandons everything.
@@ -91,10 +104,11 @@ struct Transfers {
     }
 
     /// Takes the handle out of libcurl's hands and frees what the transfer owned.
-    private mutating func forget(_ transfer: Transfer) {
+    mutating func forget(_ transfer: Transfer) {
         curl_multi_remove_handle(multi, transfer.easy)
         running[transfer.exchange.id] = nil
         idByHandle[transfer.easy] = nil
+        deadlines[transfer.exchange.id] = nil
         curl_easy_reset(transfer.easy)
         curl_slist_free_all(transfer.headers)
         transfer.errorBuffer.deallocate()
@@ -138,15 +152,12 @@ struct Transfers {
             shardtop_curl_set_pointer(easy, CURLOPT_READDATA, context)
             shardtop_curl_set_size(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.body.count))
         }
-        for (option, value) in [
-            (CURLOPT_NOSIGNAL, 1), (CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)),
+        for (option, value) in limits(of: transfer.exchange) + [
+            (CURLOPT_NOSIGNAL, 1),
             (CURLOPT_FOLLOWLOCATION, 0), (CURLOPT_PATH_AS_IS, 1), (CURLOPT_SUPPRESS_CONNECT_HEADERS, 1),
             (CURLOPT_TCP_NODELAY, 1), (CURLOPT_TCP_KEEPALIVE, 1), (CURLOPT_BUFFERSIZE, Self.bufferBytes),
             (CURLOPT_SSL_VERIFYPEER, 1), (CURLOPT_SSL_VERIFYHOST, 2),
             (CURLOPT_CONNECTTIMEOUT_MS, configuration.connectTimeout.timeoutMilliseconds),
-            (CURLOPT_TIMEOUT_MS, request.timeout.timeoutMilliseconds),
-            (CURLOPT_LOW_SPEED_LIMIT, max(0, configuration.lowSpeedBytesPerSecond)),
-            (CURLOPT_LOW_SPEED_TIME, max(0, Int(configuration.lowSpeedTime.components.seconds))),
             (CURLOPT_MAXAGE_CONN, max(1, Int(configuration.idleConnectionAgeMax.components.seconds))),
         ] {
             shardtop_curl_set_long(easy, option, value)
@@ -160,7 +171,7 @@ struct Transfers {
     private func outcome(_ transfer: Transfer, _ code: CURLcode) -> Result<Response, TransportError> {
         if let refusal = transfer.exchange.refusal { return .failure(refusal) }
         guard code == CURLE_OK else { return .failure(account(transfer, code).error) }
-        guard transfer.exchange.headersAreWhole else { return .failure(account(transfer, CURLE_PARTIAL_FILE).error) }
+        guard transfer.exchange.headHasCome else { return .failure(account(transfer, CURLE_PARTIAL_FILE).error) }
         var status = 0
         shardtop_curl_get_long(transfer.easy, CURLINFO_RESPONSE_CODE, &status)
         let exchange = transfer.exchange
@@ -168,7 +179,7 @@ struct Transfers {
     }
 
     /// What libcurl knows about how far a transfer came.
-    private func account(_ transfer: Transfer, _ code: CURLcode) -> CurlFailure {
+    func account(_ transfer: Transfer, _ code: CURLcode) -> CurlFailure {
         func size(_ info: CURLINFO) -> Int {
             var value: curl_off_t = 0
             shardtop_curl_get_size(transfer.easy, info, &value)
@@ -180,6 +191,9 @@ struct Transfers {
             return value
         }
         let request = transfer.exchange.request
+        let elapsed =
+            transfer.exchange.pipe == nil
+            ? .microseconds(size(CURLINFO_TOTAL_TIME_T)) : TimeSource.system.now() - transfer.began
         return CurlFailure(
             code: code.rawValue, detail: String(cString: transfer.errorBuffer), endpoint: request.url,
             timeout: request.timeout, connectTimeout: configuration.connectTimeout,
@@ -187,14 +201,15 @@ struct Transfers {
             caBundle: configuration.caBundle, systemError: Int32(truncatingIfNeeded: long(CURLINFO_OS_ERRNO)),
             requestBytes: long(CURLINFO_REQUEST_SIZE), connectionsMade: long(CURLINFO_NUM_CONNECTS),
             lookedUp: size(CURLINFO_NAMELOOKUP_TIME_T) > 0, connected: size(CURLINFO_CONNECT_TIME_T) > 0,
-            secured: size(CURLINFO_APPCONNECT_TIME_T) > 0, elapsed: .microseconds(size(CURLINFO_TOTAL_TIME_T)),
-            answerBytes: transfer.exchange.headerBytes + transfer.exchange.body.count)
+            secured: size(CURLINFO_APPCONNECT_TIME_T) > 0, elapsed: elapsed,
+            overHTTP2: transfer.exchange.pipe != nil && configuration.streamsOverHTTP2,
+            answerBytes: transfer.exchange.headerBytes + transfer.exchange.bodyBytes)
     }
 }
 
 extension Duration {
     /// For libcurl, to which 0 means no limit.
-    fileprivate var timeoutMilliseconds: Int {
+    var timeoutMilliseconds: Int {
         let (seconds, attoseconds) = components
         return max(1, Int(min(seconds, 1_000_000)) * 1000 + Int(attoseconds / 1_000_000_000_000_000))
     }
