@@ -17,6 +17,11 @@ package struct NetworkFaults: Hashable, Sendable {
     package var serverErrorAfterEffect = 0.0
     /// GetRecords finds its iterator expired.
     package var expiredIterator = 0.0
+    /// A stream breaks off at a piece, each piece with this probability; `lossIsSilent` says how that shows.
+    package var streamCut = 0.0
+    /// When the service learns that nobody is at the other end of a stream any more: its subscription is active until
+    /// then. It learns nothing while the node is cut off.
+    package var streamEndNoticed: ClosedRange<Duration> = .milliseconds(1) ... .milliseconds(8000)
     /// One way takes `slowLatency` instead of `latency`.
     package var slow = 0.0
     package var latency: ClosedRange<Duration> = .milliseconds(1) ... .milliseconds(15)
@@ -36,6 +41,7 @@ package struct NetworkFaults: Hashable, Sendable {
         faults.serverError = level
         faults.serverErrorAfterEffect = level / 2
         faults.expiredIterator = level / 4
+        faults.streamCut = level / 2
         faults.slow = level
         return faults
     }

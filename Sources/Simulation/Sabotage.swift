@@ -59,6 +59,10 @@ struct SabotagedTransport: Transport {
         return try await inner.send(request)
     }
 
+    func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
+        try await inner.open(request)
+    }
+
     /// Somebody else's lease reads as SHARD_END if its shard is an adjacent parent; those have odd numbers here as
     /// often as even ones, so half of the parents do.
     private func answerAsEnded(

@@ -23,6 +23,11 @@ struct ServiceTap: Transport {
         }
     }
 
+    func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
+        referee.called("\(request.isForDynamoDB ? "dynamodb" : "kinesis"):\(request.operation)")
+        return try await EmulatorDoor(emulator: emulator).open(request)
+    }
+
     /// Reads are counted when the fleet is at rest: decoding them all would cost more than the rest of the simulation.
     private func scan(_ request: Request) async throws(TransportError) -> Response {
         let response = try await perform(request)

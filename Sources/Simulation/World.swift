@@ -59,6 +59,17 @@ struct EmulatorDoor: Transport {
             throw TransportError(.closed, "the connection was closed", requestWasSent: true)
         }
     }
+
+    func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
+        do {
+            switch try await emulator.answer(request, requiresSignature: false) {
+            case .whole(let response): return WholeResponseStream(response)
+            case .stream(let stream): return stream
+            }
+        } catch {
+            throw TransportError(.closed, "the connection was closed", requestWasSent: true)
+        }
+    }
 }
 
 /// Reads always see the last write. A stale read is a choice of the seed, and whoever only watches must not use any up.
@@ -72,6 +83,10 @@ struct ConsistentDoor: Transport {
             request.body = JSON.encode(input)
         }
         return try await EmulatorDoor(emulator: emulator).send(request)
+    }
+
+    func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
+        try await EmulatorDoor(emulator: emulator).open(request)
     }
 }
 

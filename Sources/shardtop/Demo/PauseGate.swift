@@ -69,4 +69,34 @@ private struct GatedTransport: Transport {
         await gate.pass()
         return response
     }
+
+    func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
+        await gate.pass()
+        let stream = try await base.open(request)
+        await gate.pass()
+        return GatedStream(gate: gate, base: stream)
+    }
+}
+
+/// A stream of which nothing reaches a worker that is paused.
+private final class GatedStream: ResponseStream {
+    let gate: PauseGate
+    let base: any ResponseStream
+
+    init(gate: PauseGate, base: any ResponseStream) {
+        self.gate = gate
+        self.base = base
+    }
+
+    var status: Int { base.status }
+    var headers: [Header] { base.headers }
+
+    func next() async throws(TransportError) -> Bytes? {
+        await gate.pass()
+        let piece = try await base.next()
+        await gate.pass()
+        return piece
+    }
+
+    func close() { base.close() }
 }
