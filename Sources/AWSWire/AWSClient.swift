@@ -38,10 +38,10 @@ public final class AWSClient: Sendable {
     public let region: String
     public let endpoint: Endpoint
     public let time: TimeSource
-    private let transport: any Transport
+    let transport: any Transport
     private let credentials: any CredentialProvider
     private let retry: RetryPolicy
-    private let requestTimeout: Duration
+    let requestTimeout: Duration
     private let state: Mutex<State>
 
     private struct State {
@@ -123,7 +123,7 @@ public final class AWSClient: Sendable {
     }
 
     /// What the attempts of one call have in common.
-    private struct Call {
+    struct Call {
         var attempt = 1
         /// What the attempt under way cost, if it is a retry.
         var cost: Int?
@@ -156,15 +156,7 @@ public final class AWSClient: Sendable {
             }
             error.attempts = call.attempt
             error.earlierAttemptMayHaveTakenEffect = call.earlierMayHaveTakenEffect
-            if error.meaning == .clockSkewed, !call.clockWasCorrected {
-                call.clockWasCorrected = true
-                continue
-            }
-            if error.credentialsMayBeRenewed, call.rejectedCredentials == nil {
-                credentials.rejected(key)
-                call.rejectedCredentials = key
-                if try await signingCredentials(operation, call) != key { continue }
-            }
+            if try await isCorrected(error, key, operation, &call) { continue }
             guard call.attempt < limit, let wait = waitBeforeRetry(of: error, &call) else { throw error }
             call.earlierMayHaveTakenEffect = error.mayHaveTakenEffect
             do { try await time.sleep(for: wait) } catch { throw cancelled(operation, call) }
@@ -172,7 +164,21 @@ public final class AWSClient: Sendable {
         }
     }
 
-    private func signingCredentials(_ operation: String, _ call: Call) async throws(AWSError) -> Credentials {
+    /// Whether the reason for which the service rejected the request is gone, so that it can be sent once more.
+    func isCorrected(
+        _ error: AWSError, _ key: Credentials, _ operation: String, _ call: inout Call
+    ) async throws(AWSError) -> Bool {
+        if error.meaning == .clockSkewed, !call.clockWasCorrected {
+            call.clockWasCorrected = true
+            return true
+        }
+        guard error.credentialsMayBeRenewed, call.rejectedCredentials == nil else { return false }
+        credentials.rejected(key)
+        call.rejectedCredentials = key
+        return try await signingCredentials(operation, call) != key
+    }
+
+    func signingCredentials(_ operation: String, _ call: Call) async throws(AWSError) -> Credentials {
         do throws(CredentialError) { return try await credentials.credentials() } catch {
             if Task.isCancelled { throw cancelled(operation, call) }
             var failure = AWSError(operation: "\(service.name).\(operation)", cause: .credentials(error))
@@ -227,7 +233,21 @@ public final class AWSClient: Sendable {
     private func sendOnce(
         _ operation: String, _ body: [UInt8], _ encoding: WireEncoding, _ key: Credentials, _ timeout: Duration
     ) async throws(AWSError) -> Response {
-        let name = "\(service.name).\(operation)"
+        let sent = time.wallClock()
+        let request = signed(operation, body, encoding, key, timeout, sent: sent)
+        let response: Response
+        do { response = try await transport.send(request) } catch {
+            throw AWSError(operation: "\(service.name).\(operation)", cause: .transport(error))
+        }
+        learnClock(of: response.headers, sent: sent)
+        return response
+    }
+
+    /// The request, signed and counted.
+    func signed(
+        _ operation: String, _ body: [UInt8], _ encoding: WireEncoding, _ key: Credentials, _ timeout: Duration,
+        sent: UnixTime
+    ) -> Request {
         var request = Request(
             url: endpoint,
             headers: [
@@ -235,23 +255,19 @@ public final class AWSClient: Sendable {
                 Header("X-Amz-Target", "\(service.targetPrefix).\(operation)"),
                 Header("User-Agent", "shardtop"),
             ], body: body, timeout: timeout)
-        let sent = time.wallClock()
         let signatureDate = state.withLock { state in
             state.calls += 1
             return sent + state.signatureOffset
         }
         Signature.sign(&request, credentials: key, region: region, service: service.rawValue, date: signatureDate)
-        let response: Response
-        do { response = try await transport.send(request) } catch {
-            throw AWSError(operation: name, cause: .transport(error))
-        }
-        let answered = response.headers["Date"].flatMap(HTTPDate.parse)
+        return request
+    }
+
+    func learnClock(of headers: [Header], sent: UnixTime) {
+        guard let answered = headers["Date"].flatMap(HTTPDate.parse) else { return }
         let received = time.wallClock()
         let now = time.now()
-        if let answered {
-            state.withLock { $0.clock.learn(answered, sent: sent, received: received, at: now) }
-        }
-        return response
+        state.withLock { $0.clock.learn(answered, sent: sent, received: received, at: now) }
     }
 
     private func answer(
@@ -263,11 +279,18 @@ public final class AWSClient: Sendable {
                 date: response.headers["Date"].flatMap(HTTPDate.parse),
                 encoding: WireEncoding(ofMap: response.body) ?? encoding)
         }
+        throw rejection(name, response, encoding, key)
+    }
+
+    /// Why the service refused. One that says that our time is wrong sets the time of later signatures.
+    func rejection(
+        _ name: String, _ response: Response, _ encoding: WireEncoding, _ key: Credentials
+    ) -> AWSError {
         let error = serviceError(name, response, encoding, key)
         if error.meaning == .clockSkewed {
             state.withLock { $0.signatureOffset = $0.clock.offset ?? $0.signatureOffset }
         }
-        throw error
+        return error
     }
 
     private func serviceError(
@@ -312,7 +335,7 @@ public final class AWSClient: Sendable {
         AWSError(operation: "\(service.name).\(operation)", cause: .malformed(reason))
     }
 
-    private func cancelled(_ operation: String, _ call: Call) -> AWSError {
+    func cancelled(_ operation: String, _ call: Call) -> AWSError {
         var error = AWSError(
             operation: "\(service.name).\(operation)",
             cause: .transport(TransportError(.cancelled, "cancelled", requestWasSent: false)), attempts: call.attempt)

@@ -79,7 +79,8 @@ extension AWSError {
         // A truncated or garbled answer says nothing about the request.
         case .malformed: .transient
         // Kinesis also limits the rate of its reading operations with the error that elsewhere limits numbers.
-        case .service("LimitExceededException", _, _, _): Self.isRead(operation) ? .throttled : .inUse
+        case .service("LimitExceededException", _, _, _):
+            Self.isRead(operation) || operation == "Kinesis.SubscribeToShard" ? .throttled : .inUse
         case .service(let type, _, let status, _): Self.meaning(ofType: type, status: status)
         }
     }
@@ -117,7 +118,8 @@ extension AWSError {
             "SignatureDoesNotMatch", "AuthFailure":
             .unauthenticated
         case "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture": .clockSkewed
-        case "InternalFailure", "InternalServerError", "InternalServerErrorException", "ServiceUnavailable",
+        case "InternalFailure", "InternalServerError", "InternalServerErrorException", "InternalFailureException",
+            "ServiceUnavailable",
             "ServiceUnavailableException", "TransactionInProgressException", "RequestTimeout",
             "RequestTimeoutException", "IDPCommunicationError",
             "ReplicatedWriteConflictException":

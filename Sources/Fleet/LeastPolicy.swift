@@ -24,6 +24,7 @@ package struct LeastPolicy: Hashable, Sendable {
         /// The legacy coordinator table, where its name is given.
         package var coordinatorTable: String?
         package var publishesMetrics = true
+        package var reading = Reading.polling
 
         package init(application: String, stream: String?, region: String? = nil, account: String? = nil) {
             self.application = application
@@ -33,9 +34,16 @@ package struct LeastPolicy: Hashable, Sendable {
         }
     }
 
+    /// How a worker reads.
+    package enum Reading: Hashable, Sendable {
+        case polling
+        /// Enhanced fan-out, by a registered consumer of that name.
+        case fanOut(consumer: String)
+    }
+
     /// What operations are called on.
     package enum Resource: Hashable, Sendable {
-        case stream, leaseTable, coordinatorTable, metrics
+        case stream, consumer, leaseTable, coordinatorTable, metrics
     }
 
     package struct Grant: Hashable, Sendable {
@@ -46,11 +54,11 @@ package struct LeastPolicy: Hashable, Sendable {
     }
 
     /// All actions of `purpose`, sorted.
-    package static func actions(for purpose: Purpose) -> [String] {
-        Set(grants(for: purpose).flatMap(\.actions)).sorted()
+    package static func actions(for purpose: Purpose, _ reading: Reading = .polling) -> [String] {
+        Set(grants(for: purpose, reading).flatMap(\.actions)).sorted()
     }
 
-    package static func grants(for purpose: Purpose) -> [Grant] {
+    package static func grants(for purpose: Purpose, _ reading: Reading = .polling) -> [Grant] {
         func kinesis(_ names: [String]) -> [String] { names.map { "kinesis:\($0)" }.sorted() }
         func dynamoDB(_ names: [String]) -> [String] { names.map { "dynamodb:\($0)" }.sorted() }
         let mode = Grant(sid: "FleetMode", resource: .coordinatorTable, actions: dynamoDB(["GetItem"]))
@@ -67,10 +75,28 @@ package struct LeastPolicy: Hashable, Sendable {
                 Grant(sid: "LeaseTable", resource: .leaseTable, actions: dynamoDB(table)), mode,
             ]
         case .consume:
-            return [
-                Grant(
-                    sid: "Stream", resource: .stream,
-                    actions: kinesis(["ListShards", "GetShardIterator", "GetRecords"])),
+            let stream =
+                switch reading {
+                case .polling:
+                    [
+                        Grant(
+                            sid: "Stream", resource: .stream,
+                            actions: kinesis(["ListShards", "GetShardIterator", "GetRecords"]))
+                    ]
+                case .fanOut:
+                    [
+                        Grant(
+                            sid: "Stream", resource: .stream,
+                            actions: kinesis([
+                                "ListShards", "DescribeStreamSummary", "DescribeStreamConsumer",
+                                "RegisterStreamConsumer",
+                            ])),
+                        Grant(
+                            sid: "Consumer", resource: .consumer,
+                            actions: kinesis(["DescribeStreamConsumer", "SubscribeToShard"])),
+                    ]
+                }
+            return stream + [
                 Grant(
                     sid: "LeaseTable", resource: .leaseTable,
                     actions: dynamoDB([
@@ -84,7 +110,7 @@ package struct LeastPolicy: Hashable, Sendable {
     /// The policy document, indented.
     package static func document(for purpose: Purpose, _ place: Place) -> String {
         var statements: [String] = []
-        for grant in grants(for: purpose) {
+        for grant in grants(for: purpose, place.reading) {
             guard let resource = arn(of: grant.resource, place) else { continue }
             var members = [
                 "\"Sid\": \(quoted(grant.sid))", "\"Effect\": \"Allow\"",
@@ -113,6 +139,10 @@ package struct LeastPolicy: Hashable, Sendable {
         switch resource {
         case .stream:
             return place.stream.map { "arn:\(partition):kinesis:\(region):\(account):stream/\($0)" }
+        case .consumer:
+            // Its ARN ends in the time of its registration.
+            guard let stream = place.stream, case .fanOut(let name) = place.reading else { return nil }
+            return "arn:\(partition):kinesis:\(region):\(account):stream/\(stream)/consumer/\(name):*"
         case .leaseTable: return table(place.table ?? place.application)
         case .coordinatorTable:
             return table(place.coordinatorTable ?? FleetMode.coordinatorTable(application: place.application))

@@ -12,61 +12,66 @@ struct FetchedBatch: Hashable, Sendable {
     var dataBytes: Int
     /// What the batch keeps in memory.
     var arenaBytes: Int
+    /// Kinesis records, before de-aggregation.
+    var wireRecords = 0
     var first: Checkpoint?
     var last: Checkpoint?
     /// The last Kinesis record, also where nothing of it is left.
     var lastWireRecord: SequenceNumber?
     var firstWireRecord: SequenceNumber?
-    var nextIterator: String?
+    /// The next page's iterator, or where the next subscription starts; absent at the end of the shard.
+    var next: String?
     var millisBehindLatest: Int64?
     var children: [ChildShard] = []
     /// When the answer came; the machine notes it.
     var fetchedAt = Timestamp.zero
 }
 
-/// Polling of one shard: where to read next, when, and what waits for the processor (kcl.md §6.1).
+/// Reading of one shard, by polling or by a subscription: where to read next, when, and what waits for the processor
+/// (kcl.md §6).
 struct Retrieval: Sendable {
     enum End: Hashable, Sendable {
-        /// A null iterator, with the children that the answer named.
+        /// A null iterator or continuation, with the children that the answer named.
         case children([ChildShard])
         /// ResourceNotFound: the stream or the shard was deleted.
         case deleted
     }
 
-    /// The service allows five reads a second and shard; one is left to others.
-    static let shortestPause: Duration = .milliseconds(250)
-
-    private let configuration: WorkerConfiguration
-    private var start: ShardPosition
-    private let range: HashKeyRange?
-    private var iterator: String?
-    private var lastRead: SequenceNumber?
-    private var dropThrough: Checkpoint?
+    let configuration: WorkerConfiguration
+    let range: HashKeyRange?
+    var start: ShardPosition
+    /// After what was read.
+    var readOn: ShardPosition?
+    var dropThrough: Checkpoint?
+    var polling = Polling()
+    /// `nil` where the shard is polled.
+    var fanOut: FanOut?
     private var queue: Deque<FetchedBatch> = []
-    private var isFetching = false
-    /// What is on its way was asked for before a restart: its answer is dropped.
-    private var isFetchStale = false
-    private var nextFetchAt = Timestamp.zero
-    private var fetchStarted = Timestamp.zero
-    private var failures = 0
+    private(set) var queuedBytes = 0
+    private var queuedRecords = 0
     private var nextIdleReport = Timestamp.zero
-    /// A batch is with the processor: an empty read is not what it has come to.
-    var isProcessing = false
-    private(set) var end: End?
-    private(set) var millisBehindLatest: Int64?
+    /// What the batch with the processor keeps in memory; `nil` without one.
+    var processingBytes: Int?
+    /// How much the worker lets this shard hold, what is with the processor and on its way included.
+    var allowance = Int.max
+    /// Of the shard's records as of late, with what surrounds them on the wire; `nil` until there was one.
+    private var bytesPerRecord: Int?
+    /// Of the last page or event.
+    private var lastBytes = 0
+    var end: End?
+    var millisBehindLatest: Int64?
 
     init(lease: Lease, start: ShardPosition, configuration: WorkerConfiguration) {
         self.start = start
         range = lease.hashKeyRange
         self.configuration = configuration
         dropThrough = lease.checkpoint.isSentinel ? nil : lease.checkpoint
+        if case .fanOut = configuration.retrieval { fanOut = FanOut() }
     }
 
-    /// Where an iterator starts: after what was read, or, with nothing read yet, where the tenure started, so that
-    /// the rest of an aggregate is not lost (kcl.md §0.10).
-    private var position: ShardPosition {
-        lastRead.map { .afterSequenceNumber($0.description) } ?? start
-    }
+    /// Where reading starts: after what was read, or, with nothing read yet, where the tenure started, so that the rest
+    /// of an aggregate is not lost (kcl.md §0.10).
+    var position: ShardPosition { readOn ?? start }
 
     /// Everything that was read was handed over, and there is no more.
     var isDrained: Bool { end != nil && queue.isEmpty }
@@ -74,53 +79,81 @@ struct Retrieval: Sendable {
     /// Batches wait for the processor.
     var hasWaiting: Bool { !queue.isEmpty }
 
-    private var hasRoom: Bool {
-        queue.count < configuration.prefetchBatchesMax
-            && queue.reduce(0) { $0 + $1.arenaBytes } < configuration.prefetchBytesMax
-            && queue.reduce(0) { $0 + $1.records } < configuration.prefetchRecordsMax
+    /// A batch is with the processor: an empty read is not what it has come to.
+    var isProcessing: Bool { processingBytes != nil }
+
+    /// What the shard keeps in memory for its processor.
+    var heldBytes: Int { queuedBytes + (processingBytes ?? 0) }
+
+    /// A shard that holds nothing may always read, whatever the others hold, so that none starves.
+    var hasRoom: Bool {
+        let batchesMax = fanOut == nil ? configuration.prefetchBatchesMax : FanOut.queuedMax
+        return queue.count < batchesMax && queuedBytes < configuration.prefetchBytesMax
+            && queuedRecords < configuration.prefetchRecordsMax && (heldBytes == 0 || heldBytes < allowance)
     }
 
-    var nextDeadline: Timestamp { end == nil && !isFetching && hasRoom ? nextFetchAt : .never }
+    /// What the shard holds or is about to.
+    var claimedBytes: Int { heldBytes + (isReading ? expectedBytes : 0) }
 
-    mutating func fetchIfDue(_ now: Timestamp) -> [ShardMachine.Effect] {
-        guard end == nil, !isFetching, hasRoom, now >= nextFetchAt else { return [] }
-        isFetching = true
-        fetchStarted = now
-        guard let iterator else { return [.getIterator(position)] }
-        return [.fetch(iterator: iterator, dropThrough: dropThrough, range: range)]
+    private var isReading: Bool { fanOut?.isPulling ?? polling.isFetching }
+
+    private var expectedBytes: Int {
+        if fanOut != nil { return min(max(FanOut.eventBytes, lastBytes), FanOut.eventBytesMax) }
+        // At the tip a page brings about what came since the one before.
+        if millisBehindLatest == 0 { return min(answerBytes, lastBytes + Polling.recordBytes) }
+        return min(answerBytes, bytesPerRecord.map { $0 * configuration.maxRecords } ?? answerBytes)
     }
 
-    /// - Parameter latestAt: a LATEST that was asked for means this moment from now on, so that a new iterator leaves
-    ///   no gap (kcl.md §0.10).
-    mutating func iteratorGot(_ iterator: String, latestAt: UnixTime?, _ now: Timestamp) {
-        isFetching = false
-        if let latestAt, start == .latest { start = .atTimestamp(latestAt) }
-        if dropStaleAnswer() { return }
-        self.iterator = iterator
-        nextFetchAt = now
+    /// How big the next page may be: one half of the allowance is with the processor while the other half comes.
+    private var answerBytes: Int { min(Polling.answerBytesMax, max(allowance, 2) / 2) }
+
+    /// How many records a page may have so that its size is about right.
+    var pageLimit: Int {
+        guard answerBytes < Polling.answerBytesMax else { return configuration.maxRecords }
+        return min(configuration.maxRecords, max(1, answerBytes / (bytesPerRecord ?? Polling.recordBytes)))
     }
 
-    mutating func fetched(_ batch: FetchedBatch, shardID: String, _ now: Timestamp) -> [ShardMachine.Effect] {
-        guard isFetching else { return [.discard([batch.id])] }
-        isFetching = false
-        if dropStaleAnswer() { return [.discard([batch.id])] }
-        failures = 0
-        iterator = batch.nextIterator
+    var nextDeadline: Timestamp {
+        guard end == nil else { return .never }
+        return fanOut.map { subscriptionDeadline($0) }
+            ?? (!polling.isFetching && hasRoom ? polling.nextFetchAt : .never)
+    }
+
+    /// - Parameters:
+    ///   - mayOpen: whether the lease is surely ours for a while, so that a subscription may be opened.
+    ///   - fence: until when it is ours at all.
+    mutating func fetchIfDue(
+        _ now: Timestamp, mayOpen: Bool = true, fence: Timestamp = .never, shardID: String = ""
+    ) -> [ShardMachine.Effect] {
+        guard end == nil else { return [] }
+        return fanOut == nil
+            ? pollIfDue(now) : readSubscriptionIfDue(now, mayOpen: mayOpen, fence: fence, shardID: shardID)
+    }
+
+    /// Takes what an answer or an event brought.
+    mutating func received(_ batch: FetchedBatch, shardID: String, _ now: Timestamp) -> [ShardMachine.Effect] {
         millisBehindLatest = batch.millisBehindLatest
-        if let last = batch.lastWireRecord { lastRead = last }
+        if let last = batch.lastWireRecord { readOn = .afterSequenceNumber(last.description) }
         if let last = batch.last { dropThrough = last }
-        if batch.nextIterator == nil { end = .children(batch.children) }
-        let isBehind = (batch.millisBehindLatest ?? 0) > 0
-        let pause =
-            isBehind ? min(configuration.idleTimeBetweenReads, Self.shortestPause) : configuration.idleTimeBetweenReads
-        nextFetchAt = fetchStarted + pause
+        if batch.next == nil { end = .children(batch.children) }
+        lastBytes = batch.arenaBytes
+        if batch.wireRecords > 0 {
+            // Big records count at once, and are forgotten slowly.
+            bytesPerRecord = max(batch.arenaBytes / batch.wireRecords, (bytesPerRecord ?? 0) * 3 / 4, 1)
+        }
         var batch = batch
         batch.fetchedAt = now
         if batch.records > 0 || configuration.callProcessRecordsEvenForEmptyRecordList {
-            queue.append(batch)
+            enqueue(batch)
             return []
         }
         return [.discard([batch.id])] + idleReport(batch, shardID, now)
+    }
+
+    private mutating func enqueue(_ batch: FetchedBatch) {
+        queue.append(batch)
+        queuedBytes += batch.arenaBytes
+        queuedRecords += batch.records
     }
 
     /// An empty read still tells the lag; it is said at most every two seconds.
@@ -137,56 +170,30 @@ struct Retrieval: Sendable {
         ]
     }
 
-    mutating func failed(
-        _ meaning: AWSError.Meaning, _ message: String, shardID: String, _ now: Timestamp
-    ) -> [ShardMachine.Effect] {
-        guard isFetching else { return [] }
-        isFetching = false
-        if dropStaleAnswer() { return [] }
-        switch meaning {
-        case .notFound:
-            end = .deleted
-            return []
-        case .expiredIterator, .invalid:
-            // An invalid argument is what the service says of an iterator that it no longer accepts.
-            iterator = nil
-            guard meaning == .invalid else {
-                nextFetchAt = now
-                return []
-            }
-            failures += 1
-            nextFetchAt = now + pauseAfterFailure
-            return sayNowAndThen(message, shardID)
-        case .throttled:
-            failures += 1
-            nextFetchAt = now + pauseAfterFailure
-            return [.emit(WorkerEvent(.throttled, at: .zero, shardID: shardID, message: message))]
-        case .transient, .conditionFailed, .inUse, .denied, .unauthenticated, .clockSkewed, .cancelled:
-            failures += 1
-            nextFetchAt = now + pauseAfterFailure
-            return sayNowAndThen(message, shardID)
-        }
-    }
-
-    /// A failure that lasts is said, but not at every try.
-    private func sayNowAndThen(_ message: String, _ shardID: String) -> [ShardMachine.Effect] {
-        guard failures == 2 || failures % 20 == 0 else { return [] }
-        return [.emit(WorkerEvent(.throttled, at: .zero, shardID: shardID, message: message))]
-    }
-
-    private var pauseAfterFailure: Duration {
-        max(configuration.idleTimeBetweenReads, .milliseconds(500)) * (1 << min(max(failures - 1, 0), 3))
+    /// LATEST that was asked for means this moment from now on, so that a new start leaves no gap (kcl.md §0.10).
+    mutating func started(latestAt: UnixTime?) {
+        if let latestAt, start == .latest { start = .atTimestamp(latestAt) }
     }
 
     /// The next batch for the processor.
-    mutating func next() -> FetchedBatch? { queue.popFirst() }
+    mutating func next() -> FetchedBatch? {
+        guard let batch = queue.popFirst() else { return nil }
+        queuedBytes -= batch.arenaBytes
+        queuedRecords -= batch.records
+        return batch
+    }
 
     /// A batch that was not done goes first again.
-    mutating func putBack(_ batch: FetchedBatch) { queue.prepend(batch) }
+    mutating func putBack(_ batch: FetchedBatch) {
+        queue.prepend(batch)
+        queuedBytes += batch.arenaBytes
+        queuedRecords += batch.records
+    }
 
     mutating func discardAll() -> [Int] {
         let ids = queue.map(\.id)
         queue.removeAll()
+        (queuedBytes, queuedRecords) = (0, 0)
         return ids
     }
 
@@ -194,29 +201,19 @@ struct Retrieval: Sendable {
     mutating func restart(from checkpoint: Checkpoint, _ now: Timestamp) {
         if case .sequenceNumber(let number) = checkpoint.position { start = .atSequenceNumber(number.description) }
         dropThrough = checkpoint.isSentinel ? nil : checkpoint
-        iterator = nil
-        lastRead = nil
+        readOn = nil
         end = nil
-        isFetchStale = isFetching
-        nextFetchAt = now
+        if fanOut == nil { polling.restart(now) } else { fanOut?.restart(now) }
     }
 
-    /// What was on its way came, and nobody wants it.
-    mutating func dropAnswer() {
-        isFetching = false
-        isFetchStale = false
-    }
-
-    private mutating func dropStaleAnswer() -> Bool {
-        defer { isFetchStale = false }
-        return isFetchStale
-    }
-
-    /// The null iterator was no end; read on after the last record.
+    /// The end was none; read on after the last record.
     mutating func endWasWrong(_ now: Timestamp) {
         end = nil
-        iterator = nil
-        failures += 1
-        nextFetchAt = now + pauseAfterFailure
+        guard fanOut == nil else {
+            fanOut?.tryAgain(now)
+            return
+        }
+        polling.iterator = nil
+        pauseAfterPollFailed(now)
     }
 }

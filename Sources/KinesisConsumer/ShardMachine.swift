@@ -48,6 +48,14 @@ struct ShardMachine: Sendable {
         case iteratorGot(String, latestAt: UnixTime?)
         case retrievalFailed(AWSError.Meaning, String)
         case fetched(FetchedBatch)
+        /// With the service's time from before the answer, where the start is LATEST.
+        case subscribed(Int, latestAt: UnixTime?)
+        case pulled(Int, FetchedBatch)
+        /// By the service, without an error.
+        case subscriptionEnded(Int)
+        case subscriptionFailed(Int, AWSError.Meaning, String)
+        /// The service knows the shard, but not our consumer.
+        case consumerMissing(Int, String)
         case childrenFound(closed: Bool, [ChildShard])
         case childrenCreated
         case childrenNotCreated(String)
@@ -69,7 +77,12 @@ struct ShardMachine: Sendable {
         case call(Call, fence: Timestamp)
         case getIterator(ShardPosition)
         /// Records at or below `dropThrough` were done before; aggregates reach beyond `range` only after a reshard.
-        case fetch(iterator: String, dropThrough: Checkpoint?, range: HashKeyRange?)
+        case fetch(iterator: String, limit: Int = 10_000, dropThrough: Checkpoint?, range: HashKeyRange?)
+        /// The shell sends it only before `fence`.
+        case subscribe(Int, at: ShardPosition, fence: Timestamp)
+        /// The next event of a subscription.
+        case pull(Int, dropThrough: Checkpoint?, range: HashKeyRange?)
+        case unsubscribe(Int)
         case discard([Int])
         /// The processor is let go; the next call makes a new one.
         case dropProcessor
@@ -92,7 +105,7 @@ struct ShardMachine: Sendable {
     /// The processor's call in progress; there is never more than one.
     var call: Call?
     var processing: FetchedBatch? {
-        didSet { retrieval.isProcessing = processing != nil }
+        didSet { retrieval.processingBytes = processing?.arenaBytes }
     }
     var isInitialized = false
     var isStopped = false
@@ -151,6 +164,8 @@ struct ShardMachine: Sendable {
         case .retrievalFailed(let meaning, let message):
             return retrieval.failed(meaning, message, shardID: shardID, now)
         case .fetched(let batch): return fetched(batch, now)
+        case .subscribed, .pulled, .subscriptionEnded, .subscriptionFailed, .consumerMissing:
+            return subscription(event, now)
         case .childrenFound(let closed, let children): return childrenFound(closed: closed, children, now)
         case .childrenCreated:
             isAwaitingEnd = false
@@ -187,7 +202,7 @@ struct ShardMachine: Sendable {
 
     /// Starts everything that can start now. `deliverUntil` is the lease's delivery fence, `fence` its end.
     mutating func advance(_ now: Timestamp, deliverUntil: Timestamp, fence: Timestamp) -> [Effect] {
-        var effects = advanceCheckpoints()
+        var effects = advanceCheckpoints() + stopReadingIfUnwanted()
         if let shutdownDeadline, now >= shutdownDeadline, !isLost, !isComplete, !hasEnded {
             // The processor had its time; the lease goes without its consent, and is not handed on while it may run.
             return effects + lost("shutdown grace of \(configuration.shutdownGrace.wholeMilliseconds) ms is over")
@@ -195,7 +210,7 @@ struct ShardMachine: Sendable {
         }
         // Back-off is for what is tried again; the last calls do not wait for it.
         guard call == nil, now >= notBefore || isLost || shutdownDeadline != nil else {
-            return effects + fetchIfDue(now)
+            return effects + fetchIfDue(now, deliverUntil, fence)
         }
         if isLost { return effects + advanceLost() }
         if shutdownDeadline != nil, !hasEnded { return effects + advanceShutdown(fence) }
@@ -212,7 +227,7 @@ struct ShardMachine: Sendable {
         case .processing: effects += process(now, deliverUntil, fence)
         case .shutdownRequested, .shuttingDown, .shutdownComplete: break
         }
-        return effects + fetchIfDue(now)
+        return effects + fetchIfDue(now, deliverUntil, fence)
     }
 
     private mutating func parentsChecked(_ unfinished: [String], _ now: Timestamp) -> [Effect] {
@@ -255,19 +270,6 @@ struct ShardMachine: Sendable {
         }
         guard retrieval.isDrained, checkpoints.areSettled else { return [] }
         return advanceEnd(fence)
-    }
-
-    private mutating func fetchIfDue(_ now: Timestamp) -> [Effect] {
-        guard state == .processing, !isStopped, !isLost, shutdownDeadline == nil else { return [] }
-        return retrieval.fetchIfDue(now)
-    }
-
-    private mutating func fetched(_ batch: FetchedBatch, _ now: Timestamp) -> [Effect] {
-        guard state == .processing, !isLost, shutdownDeadline == nil else {
-            retrieval.dropAnswer()
-            return [.discard([batch.id])]
-        }
-        return retrieval.fetched(batch, shardID: shardID, now)
     }
 
     private mutating func returned(_ returned: Call, _ failure: String?, _ now: Timestamp) -> [Effect] {

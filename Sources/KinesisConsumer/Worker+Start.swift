@@ -39,6 +39,7 @@ extension Worker {
         let table = try await ensureTable()
         let mode = try await checkMode()
         if let refusal = mode.refusal { throw WorkerRefusal(refusal) }
+        try await ensureConsumer()
         let lookedAt = time.now()
         let shards = try await kinesis.listShards(stream: configuration.streamName)
         let tree = ShardTree(shards)

@@ -25,12 +25,16 @@ public final class Worker: Sendable {
     /// What happens, in order. What nobody reads is dropped, oldest first, beyond 8 192 events.
     public let events: AsyncStream<WorkerEvent>
     let mailbox = Mailbox<WorkerMachine.Event>()
-    private let state: Mutex<State>
+    let state: Mutex<State>
 
     struct State: Sendable {
         var generator: SeededGenerator
         var isShutdownRequested = false
         var hasRun = false
+        /// The ARN of the registered consumer, of a fan-out worker that has one.
+        var consumerARN = ""
+        /// Somebody finds out what became of the consumer.
+        var isCheckingConsumer = false
     }
 
     /// - Parameters:

@@ -41,6 +41,7 @@ public struct WorkerConfiguration: Sendable {
     /// How often the fleet together reads each part of the table; a provisioned table's limit may stretch it.
     public var segmentScanInterval: Duration = .milliseconds(900)
 
+    public var retrieval = RetrievalMode.default
     public var maxRecords = 10_000
     public var idleTimeBetweenReads: Duration = .milliseconds(1500)
     public var callProcessRecordsEvenForEmptyRecordList = false
@@ -48,6 +49,9 @@ public struct WorkerConfiguration: Sendable {
     public var prefetchBatchesMax = 4
     public var prefetchBytesMax = 8 << 20
     public var prefetchRecordsMax = 30_000
+    /// Bytes that may wait for all processors together or be with them. Each shard has an equal share of it, and may
+    /// have more while others have less; none is left without any, however small its share.
+    public var prefetchBytesMaxPerWorker = 64 << 20
 
     public var parentShardPollInterval: Duration = .milliseconds(10_000)
     public var taskBackoffTime: Duration = .milliseconds(500)
@@ -105,6 +109,8 @@ public struct WorkerConfiguration: Sendable {
         require(maxLeasesToStealAtOneTime > 0, "maxLeasesToStealAtOneTime must be positive")
         require(restartsMax > 0, "restartsMax must be positive")
         require(prefetchBatchesMax > 0, "maxPendingProcessRecordsInput must be positive")
+        require(prefetchBytesMaxPerWorker > 0, "prefetchBytesMaxPerWorker must be positive")
+        if case .fanOut(let consumer) = retrieval { mistakes += consumer.mistakes(stream: streamName) }
         return mistakes
     }
 }

@@ -240,8 +240,8 @@ struct WorkerMachine: Machine, Sendable {
             case .giveUp: effects += giveUp(&tenure, now)
             case .emit(let event): effects.append(.emit(event))
             case .discard(let batches) where batches.isEmpty: break
-            case .checkParents, .call, .getIterator, .fetch, .discard, .dropProcessor, .findChildren, .createChildren,
-                .answer:
+            case .checkParents, .call, .getIterator, .fetch, .subscribe, .pull, .unsubscribe, .discard, .dropProcessor,
+                .findChildren, .createChildren, .answer:
                 effects.append(.shard(tenure: tenure.token, leaseKey: key, effect))
             }
         }
@@ -275,7 +275,9 @@ struct WorkerMachine: Machine, Sendable {
             switch event {
             case .checkpointRequested(let id, _):
                 return [.shard(tenure: token, leaseKey: "", .answer(id, .failure(.shutdown)))]
-            case .fetched(let batch): return [.shard(tenure: token, leaseKey: "", .discard([batch.id]))]
+            case .fetched(let batch), .pulled(_, let batch):
+                return [.shard(tenure: token, leaseKey: "", .discard([batch.id]))]
+            case .subscribed(let id, _): return [.shard(tenure: token, leaseKey: "", .unsubscribe(id))]
             default: return []
             }
         }
@@ -384,8 +386,10 @@ struct WorkerMachine: Machine, Sendable {
         guard tenure.shard.lease.checkpoint.position == .latest else { return }
         let key = tenure.held.lease.leaseKey
         switch (event, latestStarts[key]) {
-        case (.iteratorGot(_, let moment?), nil): latestStarts[key] = .atTimestamp(moment)
-        case (.fetched(let batch), nil), (.fetched(let batch), .atTimestamp):
+        case (.iteratorGot(_, let moment?), nil), (.subscribed(_, let moment?), nil):
+            latestStarts[key] = .atTimestamp(moment)
+        case (.fetched(let batch), nil), (.fetched(let batch), .atTimestamp), (.pulled(_, let batch), nil),
+            (.pulled(_, let batch), .atTimestamp):
             if let first = batch.firstWireRecord { latestStarts[key] = .atSequenceNumber(first.description) }
         default: break
         }

@@ -8,6 +8,8 @@ public struct WorkerMeasure: Hashable, Sendable {
         /// The straight line before the first take.
         case initialize
         case getShardIterator, getRecords
+        /// Until the subscription was granted.
+        case subscribeToShard
         /// GetRecords found its iterator expired.
         case expireIterator
         /// A batch came to its end: the processor returned, or there was nothing to hand over.

@@ -171,6 +171,8 @@ package struct MetricsMachine: Machine, Sendable {
             record(Scope("Scheduler:Initialize"), at, [.success(measure.isSuccess, of: "Initialize")])
         case .getShardIterator: record(process, at, measure.outcome("KinesisDataFetcher.getShardIterator"))
         case .getRecords: record(process, at, measure.outcome("KinesisDataFetcher.getRecords"))
+        // KCL has no metric for it.
+        case .subscribeToShard: break
         // Without the shard, as KCL has it.
         case .expireIterator: record(Scope("ProcessTask"), at, [Sample("ExpiredIterator", 1)])
         case .process(let records, let bytes, let behind, let isDelivered):

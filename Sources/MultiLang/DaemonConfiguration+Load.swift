@@ -214,24 +214,46 @@ extension DaemonConfigurationLoading {
         }
     }
 
+    /// Java takes fan-out unless a property of polling is given. Here that holds where the file says DEFAULT or speaks of
+    /// fan-out; a file that says nothing means polling, which costs nothing and needs no consumer.
     private mutating func chooseTheRetrieval() {
-        let origin = given["retrievalMode"]?.origin ?? .standard
+        let mode = given["retrievalMode"]
+        let polling = [
+            "maxRecords", "idleTimeBetweenReadsInMillis", "retryGetRecordsInSeconds", "maxGetRecordsThreadPool",
+            "millisBehindLatestThresholdForReducedTps",
+        ].compactMap { given[$0] }.first
+        let fanOut = Property.fanOutNames.compactMap { given[$0] }.first
+        let isFanOut: Bool
         switch configuration.retrievalMode {
-        case .fanOut:
-            say(
-                .error, origin,
-                "retrievalMode = FANOUT cannot be had: enhanced fan-out is not built yet; "
-                    + "set retrievalMode = POLLING")
-        case .polling: break
+        case .fanOut: isFanOut = true
+        case .polling: isFanOut = false
         case .default:
-            let polling = [
-                "maxRecords", "idleTimeBetweenReadsInMillis", "retryGetRecordsInSeconds", "maxGetRecordsThreadPool",
-            ]
-            if polling.contains(where: { given[$0] != nil }) { break }
+            isFanOut = polling == nil && (mode != nil || fanOut != nil)
+            tellTheDefault(mode?.origin ?? fanOut?.origin ?? .standard, polling?.name, isFanOut: isFanOut)
+        }
+        if isFanOut {
+            configuration.worker.retrieval = .fanOut(configuration.fanOut)
+        } else if let fanOut, case .file = fanOut.origin {
+            // Who only watches is told nothing of how a worker would read.
+            if case .given = mode?.origin { return }
+            say(.warning, fanOut.origin, "\(fanOut.name) has no effect here: records are polled")
+        }
+    }
+
+    private mutating func tellTheDefault(_ origin: DaemonConfiguration.Origin, _ polling: String?, isFanOut: Bool) {
+        if isFanOut {
             say(
-                origin == .standard ? .note : .warning, origin,
-                "retrievalMode = DEFAULT polls here; KCL 2.x and 3.x for Java would use enhanced fan-out, "
-                    + "unless a property of polling is set")
+                .note, origin,
+                "records are fetched by enhanced fan-out, as KCL 2.x and 3.x for Java do; it costs money by the hour and "
+                    + "registers a consumer; set retrievalMode = POLLING to poll")
+        } else if let polling {
+            if origin == .standard { return }
+            say(.note, origin, "records are polled, as in Java, because \(polling) is given")
+        } else {
+            say(
+                .note, origin,
+                "retrievalMode is not given, and records are polled; KCL 2.x and 3.x for Java would use enhanced "
+                    + "fan-out: set retrievalMode = FANOUT for that")
         }
     }
 

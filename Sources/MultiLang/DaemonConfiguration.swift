@@ -26,6 +26,7 @@ package struct DaemonConfiguration: Sendable {
     var billingMode = BillingMode.onDemand
     var leaseTableCapacity = TableCapacity(reads: 10, writes: 10)
     var retrievalMode = RetrievalMode.default
+    var fanOut = FanOutConsumer()
     var startTime: UnixTime?
 
     init(worker: WorkerConfiguration) { self.worker = worker }

@@ -65,15 +65,8 @@ extension DaemonConfigurationProperty {
     private static let cleanup = "leases are cleaned up at completedLeaseCleanupIntervalMillis"
 
     private static let retrieval: [Self] = [
-        .unused("fanoutConfig.consumerArn", .text, fanOut),
-        .unused("fanoutConfig.consumerName", .text, fanOut),
         .unused(
-            "fanoutConfig.maxDescribeStreamSummaryRetries", .int(whole), fanOut),
-        .unused(
-            "fanoutConfig.maxDescribeStreamConsumerRetries", .int(whole), fanOut),
-        .unused(
-            "fanoutConfig.registerStreamConsumerRetries", .int(whole), fanOut),
-        .unused("fanoutConfig.retryBackoffMillis", .int(whole), fanOut),
+            "fanoutConfig.maxDescribeStreamSummaryRetries", .int(whole), "a failing start is tried 20 times"),
         .unused(
             "millisBehindLatestThresholdForReducedTps",
             aliases: ["pollingConfig.millisBehindLatestThresholdForReducedTps"],
@@ -85,8 +78,6 @@ extension DaemonConfigurationProperty {
         .unused(
             "idleMillisBetweenCalls", .int(whole), "idleTimeBetweenReadsInMillis is the pause between reads"),
     ]
-
-    private static let fanOut = "records are polled; enhanced fan-out is not built yet"
 
     private static let balancing: [Self] =
         [

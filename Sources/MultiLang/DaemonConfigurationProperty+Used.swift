@@ -115,7 +115,24 @@ extension DaemonConfigurationProperty {
 
     private static let reading: [Self] = [
         .value(
-            "retrievalMode", .oneOf, \.retrievalMode, "how records are fetched; DEFAULT polls here"),
+            "retrievalMode", .oneOf, \.retrievalMode,
+            "POLLING, FANOUT (enhanced fan-out), or DEFAULT: FANOUT unless a property of polling is given; not given: "
+                + "POLLING unless a property of fanoutConfig is"),
+        .optional(
+            "fanoutConfig.consumerName", .streamName, \.fanOut.name,
+            "the registered consumer of enhanced fan-out, one for all workers; applicationName where not given"),
+        .optional(
+            "fanoutConfig.consumerArn", .text, \.fanOut.arn,
+            "a consumer that exists, in the place of fanoutConfig.consumerName; it is not registered"),
+        .value(
+            "fanoutConfig.maxDescribeStreamConsumerRetries", .int(1...10_000), \.fanOut.describeAttemptsMax,
+            zeroIsUnsetInJava: true, "how often a start looks whether the consumer has become ACTIVE"),
+        .value(
+            "fanoutConfig.registerStreamConsumerRetries", .int(1...10_000), \.fanOut.registerAttemptsMax,
+            zeroIsUnsetInJava: true, "how often a start tries to register a consumer that is missing"),
+        .value(
+            "fanoutConfig.retryBackoffMillis", .milliseconds(1...600_000), \.fanOut.retryBackoff,
+            zeroIsUnsetInJava: true, "the pause between these tries"),
         .value(
             "maxRecords", aliases: ["pollingConfig.maxRecords"], .int(1...10_000), \.worker.maxRecords,
             zeroIsUnsetInJava: true,
@@ -133,6 +150,9 @@ extension DaemonConfigurationProperty {
         .value(
             "maxCacheByteSize", .int(1...Int(Int32.max)), \.worker.prefetchBytesMax, zeroIsUnsetInJava: true,
             "the most bytes of a shard that wait for the processor"),
+        .value(
+            "maxCacheByteSizePerWorker", .int(1...Int(Int32.max)), \.worker.prefetchBytesMaxPerWorker,
+            "the most bytes that wait for all processors together, shared out among the shards"),
         .value(
             "maxRecordsCount", .int(1...Int(Int32.max)), \.worker.prefetchRecordsMax, zeroIsUnsetInJava: true,
             "the most records of a shard that wait for the processor"),

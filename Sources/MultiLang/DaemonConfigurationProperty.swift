@@ -101,6 +101,9 @@ extension DaemonConfigurationProperty {
         return rows
     }()
 
+    /// Who gives one of these speaks of enhanced fan-out.
+    static let fanOutNames = table.map(\.name).filter { $0.hasPrefix("fanoutConfig.") }
+
     static let names: [String] = table.flatMap { [$0.name] + $0.aliases }
 
     /// Names that lead into objects of Java.

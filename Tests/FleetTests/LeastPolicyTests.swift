@@ -75,6 +75,18 @@ import Testing
                 .contains(#""arn:aws-cn:dynamodb:cn-north-1:123456789012:table/leases""#))
     }
 
+    @Test func `a fan-out worker subscribes as its consumer, and polls nothing`() {
+        var place = place
+        place.reading = .fanOut(consumer: "words-app")
+        let text = LeastPolicy.document(for: .consume, place)
+        #expect(
+            text.contains(
+                #""arn:aws:kinesis:eu-west-1:123456789012:stream/words/consumer/words-app:*""#))
+        #expect(text.contains("kinesis:SubscribeToShard"))
+        #expect(text.contains("kinesis:RegisterStreamConsumer"))
+        #expect(!text.contains("kinesis:GetRecords"))
+    }
+
     @Test func `metrics that are not published need no permission`() {
         var place = place
         place.publishesMetrics = false

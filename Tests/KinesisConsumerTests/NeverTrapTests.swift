@@ -45,6 +45,37 @@ private struct CallOrder {
     }
 }
 
+/// What a shell holds of subscriptions.
+private struct OpenSubscriptions {
+    var open: Set<Int> = []
+    var violations: [String] = []
+    private var opening: Set<Int> = []
+    private var pulling: Set<Int> = []
+
+    mutating func asked(_ effect: ShardMachine.Effect) {
+        switch effect {
+        case .subscribe(let id, _, _):
+            if !open.isEmpty || !opening.isEmpty { violations.append("\(id) while another is open or asked for") }
+            opening.insert(id)
+        case .pull(let id, _, _):
+            if !open.contains(id) { violations.append("\(id) is pulled and not open") }
+            if !pulling.insert(id).inserted { violations.append("\(id) is pulled twice") }
+        case .unsubscribe(let id): open.remove(id)
+        default: break
+        }
+    }
+
+    mutating func happened(_ event: ShardMachine.Event) {
+        switch event {
+        case .subscribed(let id, _): if opening.remove(id) != nil { open.insert(id) }
+        case .pulled(let id, _): pulling.remove(id)
+        case .subscriptionEnded(let id), .subscriptionFailed(let id, _, _), .consumerMissing(let id, _):
+            for set in [\Self.opening, \Self.pulling, \Self.open] { self[keyPath: set].remove(id) }
+        default: break
+        }
+    }
+}
+
 @Suite struct NeverTrapTests {
     @Test(arguments: 1...8 as ClosedRange<UInt64>)
     func `ten thousand random events neither trap a shard nor confuse its processor`(seed: UInt64) {
@@ -54,7 +85,14 @@ private struct CallOrder {
         var completed = 0
         while events < 10_000 {
             let policy = noise.pick(ProcessorFailurePolicy.allCases)
-            var rig = ShardRig(noise.lease("s1"), .sample.with { $0.onProcessorFailure = policy })
+            let isFanOut = noise.chance(0.5)
+            var subscriptions = OpenSubscriptions()
+            var rig = ShardRig(
+                noise.lease("s1"),
+                .sample.with {
+                    $0.onProcessorFailure = policy
+                    if isFanOut { $0.retrieval = .fanOut(FanOutConsumer()) }
+                })
             var order = CallOrder()
             var pending = rig.advance(at: 0)
             var now: Int64 = 0
@@ -76,14 +114,17 @@ private struct CallOrder {
                 if case .notHandedOver(let batch) = event {
                     order.returned(.processRecords(batch: batch), passed: true)
                 }
+                subscriptions.happened(event)
                 for effect in rig.send(event, at: now) {
+                    subscriptions.asked(effect)
                     if case .call(let call, _) = effect { order.started(call) }
                     if case .emit = effect { continue }
                     pending.append(effect)
                 }
             }
             if rig.machine.isComplete { completed += 1 }
-            violations += order.violations
+            violations += order.violations + subscriptions.violations
+            if rig.machine.isComplete, !subscriptions.open.isEmpty { violations.append("left open") }
         }
         #expect(violations == [])
         #expect(completed > 0)
@@ -122,10 +163,12 @@ private struct NoisyWorker {
     init(_ noise: inout Noise) {
         let policy = noise.pick(ProcessorFailurePolicy.allCases)
         let releases = noise.chance(0.5)
+        let isFanOut = noise.chance(0.5)
         rig = WorkerRig(
             .sample.with {
                 $0.onProcessorFailure = policy
                 $0.releaseLeasesOnShutdown = releases
+                if isFanOut { $0.retrieval = .fanOut(FanOutConsumer()) }
             })
         thorough = rig.machine
         thorough.isThorough = true
@@ -245,10 +288,16 @@ extension Noise {
         case .checkParents: return chance(0.2) ? .parentCheckFailed : .parentsChecked(unfinished: pick([[], ["s1"]]))
         case .getIterator: return .iteratorGot("i", latestAt: nil)
         case .fetch: return .fetched(batch(below(1000)))
+        case .subscribe(let id, _, _):
+            return chance(0.2) ? .subscriptionFailed(id, meaning(), "no") : .subscribed(id, latestAt: nil)
+        case .pull(let id, _, _):
+            return chance(0.8)
+                ? .pulled(id, batch(below(1000)))
+                : chance(0.5) ? .subscriptionEnded(id) : .subscriptionFailed(id, meaning(), "no")
         case .findChildren: return .childrenFound(closed: chance(0.7), children())
         case .createChildren: return chance(0.8) ? .childrenCreated : .childrenNotCreated("no")
         case .write(let write): return .written(write, chance(0.8) ? nil : .dependency("no"))
-        case .discard, .dropProcessor, .answer, .giveUp, .emit: return .begun
+        case .discard, .unsubscribe, .dropProcessor, .answer, .giveUp, .emit: return .begun
         }
     }
 }

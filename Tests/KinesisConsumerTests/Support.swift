@@ -34,13 +34,13 @@ func fetchedBatch(
     return FetchedBatch(
         id: id, records: records, dataBytes: records * 10, arenaBytes: arenaBytes, first: seq(first),
         last: seq(last), lastWireRecord: seq(last).sequenceNumber, firstWireRecord: seq(first).sequenceNumber,
-        nextIterator: next, millisBehindLatest: behind, children: children)
+        next: next, millisBehindLatest: behind, children: children)
 }
 
 /// A fetched batch with nothing in it.
 func emptyBatch(_ id: Int, next: String? = "next", behind: Int64 = 0, children: [ChildShard] = []) -> FetchedBatch {
     FetchedBatch(
-        id: id, records: 0, dataBytes: 0, arenaBytes: 50, nextIterator: next, millisBehindLatest: behind,
+        id: id, records: 0, dataBytes: 0, arenaBytes: 50, next: next, millisBehindLatest: behind,
         children: children)
 }
 

@@ -95,7 +95,9 @@ struct Noise {
 
     /// Anything but the return of a call, the loss and the shutdown, which their tests send themselves.
     mutating func shardEvent(_ now: Timestamp) -> ShardMachine.Event {
-        switch below(12) {
+        switch below(14) {
+        case 12: .consumerMissing(0, "no")
+        case 13: .subscriptionFailed(0, meaning(), "no")
         case 0: .begun
         case 1: .parentsChecked(unfinished: pick([[], ["s1"]]))
         case 2: .parentCheckFailed

@@ -21,7 +21,7 @@ struct DaemonConfigurationMessagesTests {
         ("workerMetricsTags = a=b,c=d", "never creates that table"),
         ("coordinatorStateBillingMode = pay_per_request", "never creates that table"),
         ("skipShardSyncAtStartupIfLeasesExist = true", "one ListShards"),
-        ("fanoutConfig.consumerName = words", "fan-out is not built yet"),
+        ("fanoutConfig.consumerName = words", "records are polled"),
         ("pollingConfig.retryGetRecordsInSeconds = 3", "no threads"),
         ("kinesisClient.overrideConfiguration.retryPolicy = x", "endpointOverride"),
         ("listShardsBackoffTimeInMillis = 100", "standard retry mode"),
@@ -125,10 +125,38 @@ struct DaemonConfigurationMessagesTests {
         #expect(configuration.messages.first?.text.contains("gives way to initialPositionInStreamExtended") == true)
     }
 
-    @Test func `DEFAULT polls and says so unless a property of polling is set`() throws {
-        #expect(try configure(minimal("retrievalMode = default")).messages.map(\.severity) == [.warning])
-        #expect(try configure(minimal()).messages.map(\.severity) == [.note])
-        #expect(try configure(minimal("retrievalMode = DEFAULT", "maxRecords = 5")).messages == [])
+    @Test(
+        arguments: [
+            ([], .polling, [.note]), (["maxRecords = 5"], .polling, []), (["retrievalMode = POLLING"], .polling, []),
+            (["retrievalMode = default"], .fanOut(FanOutConsumer()), [.note]),
+            (["retrievalMode = FANOUT"], .fanOut(FanOutConsumer()), []),
+            (["retrievalMode = FANOUT", "maxRecords = 5"], .fanOut(FanOutConsumer()), []),
+            (["retrievalMode = DEFAULT", "maxRecords = 5"], .polling, [.note]),
+            (["retrievalMode = DEFAULT", "pollingConfig.idleTimeBetweenReadsInMillis = 500"], .polling, [.note]),
+            (["fanoutConfig.consumerName = words"], .fanOut(FanOutConsumer(name: "words")), [.note]),
+            (["fanoutConfig.consumerName = words", "maxRecords = 5"], .polling, [.warning]),
+        ] as [([String], RetrievalMode, [PropertiesMessage.Severity])])
+    func `a file chooses between polling and fan-out as Java does, and polls where it says nothing`(
+        _ lines: [String], _ mode: RetrievalMode, _ said: [PropertiesMessage.Severity]
+    ) throws {
+        let configuration = try configure(minimal(lines.joined(separator: "\n")))
+        #expect(configuration.worker.retrieval == mode)
+        #expect(configuration.messages.map(\.severity) == said)
+    }
+
+    @Test func `the properties of fan-out reach the worker`() throws {
+        let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/words/consumer/app:1700000000"
+        let configuration = try configure(
+            minimal(
+                "retrievalMode = FANOUT", "fanoutConfig.consumerArn = \(arn)",
+                "fanoutConfig.maxDescribeStreamConsumerRetries = 3", "fanoutConfig.registerStreamConsumerRetries = 4",
+                "fanoutConfig.retryBackoffMillis = 20"))
+        var consumer = FanOutConsumer(arn: arn)
+        consumer.describeAttemptsMax = 3
+        consumer.registerAttemptsMax = 4
+        consumer.retryBackoff = .milliseconds(20)
+        #expect(configuration.worker.retrieval == .fanOut(consumer))
+        #expect(configuration.messages == [])
     }
 
     @Test func `a property without a value is taken as not given`() throws {

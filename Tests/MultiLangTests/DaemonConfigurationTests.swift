@@ -142,6 +142,7 @@ struct DaemonConfigurationTests {
         ("idleTimeBetweenReadsInMillis = 100", { $0.worker.idleTimeBetweenReads == .milliseconds(200) }),
         ("maxPendingProcessRecordsInput = 2", { $0.worker.prefetchBatchesMax == 2 }),
         ("maxCacheByteSize = 1000", { $0.worker.prefetchBytesMax == 1000 }),
+        ("maxCacheByteSizePerWorker = 1000", { $0.worker.prefetchBytesMaxPerWorker == 1000 }),
         ("coordinatorStateTableName = coord", { $0.worker.coordinatorStateTable == "coord" }),
         (
             "billingMode = provisioned\ninitialLeaseTableReadCapacity = 20",
@@ -230,9 +231,8 @@ struct DaemonConfigurationTests {
                 + "since 1970, such as 1767225600 (seconds, not milliseconds), not “1636609142000”"
         ),
         (
-            "retrievalMode = FANOUT",
-            "retrievalMode = FANOUT cannot be had: enhanced fan-out is not built yet; set "
-                + "retrievalMode = POLLING"
+            "fanoutConfig.consumerName = a b",
+            "fanoutConfig.consumerName must be 1 to 128 letters, digits, dots, hyphens or underscores, not “a b”"
         ),
         (
             "staleWorkerMetricsEntryCleanupDuration = 1 day",
@@ -249,7 +249,7 @@ struct DaemonConfigurationTests {
     }
 
     @Test func `all errors are told at once`() {
-        #expect(mistakes(minimal("maxRecords = x", "", "metricsLevel = y", "retrievalMode = FANOUT")).count == 3)
+        #expect(mistakes(minimal("maxRecords = x", "", "metricsLevel = y", "retrievalMode = FAST")).count == 3)
     }
 
     @Test(arguments: ["", "\n\n# nothing\n", "\u{FEFF}"])

@@ -71,6 +71,9 @@ struct IAMCommand: ParsableCommand {
         var application: String
         @OptionGroup var place: Place
 
+        @Option(help: "The registered consumer, for a worker that reads by enhanced fan-out.")
+        var consumer: String?
+
         func run() throws {
             var place = place
             var wanted: LeastPolicy.Place
@@ -82,10 +85,15 @@ struct IAMCommand: ParsableCommand {
                 wanted = place.of(daemon.worker.applicationName)
                 wanted.coordinatorTable = daemon.worker.coordinatorStateTable
                 wanted.publishesMetrics = daemon.metrics.level != .none
+                if case .fanOut(let given) = daemon.worker.retrieval {
+                    wanted.reading = .fanOut(
+                        consumer: given.nameInARN ?? given.name ?? daemon.worker.applicationName)
+                }
             } else {
                 guard place.stream != nil else { throw Failure("give --stream NAME", status: .usage) }
                 wanted = place.of(application)
             }
+            if let consumer { wanted.reading = .fanOut(consumer: consumer) }
             Output.print(LeastPolicy.document(for: .consume, wanted))
         }
     }
