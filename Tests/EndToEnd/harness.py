@@ -55,9 +55,9 @@ def environment(home, **more):
     return {name: value for name, value in names.items() if value is not None}
 
 
-def client(service, endpoint):
+def client(service, endpoint, certificate=None):
     return boto3.client(
-        service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test",
+        service, endpoint_url=endpoint, region_name=REGION, verify=certificate and str(certificate), aws_access_key_id="test", aws_secret_access_key="test",
         config=Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 2}))
 
 
@@ -133,9 +133,12 @@ class Bench:
             [str(BINARY), *(str(a) for a in arguments)], input=text or "", capture_output=True, text=True,
             timeout=seconds, env=environment(self.directory, **env), cwd=self.directory)
 
-    def emulator(self, *streams, faults=None, limits=True, arguments=()):
+    def emulator(self, *streams, faults=None, limits=True, tls=False, arguments=()):
         """`shardtop emulate` on a free port, with streams that are ready."""
         arguments = ["emulate", "--port", "0", *arguments]
+        certificate = self.directory / "certificate.pem" if tls else None
+        if tls:
+            arguments += ["--tls", "--tls-certificate", certificate]
         for stream in streams:
             arguments += ["--stream", stream]
         if faults is not None:
@@ -147,9 +150,9 @@ class Bench:
         process = self.start(*arguments)
         line = wait_until(lambda: process.lines or process.process.poll() is not None, 20, lambda: process.stderr)
         assert line is not True, process.stderr
-        found = re.fullmatch(r"shardtop emulate: listening on (http://127\.0\.0\.1:\d+)", process.lines[0])
+        found = re.fullmatch(r"shardtop emulate: listening on (https?://127\.0\.0\.1:\d+)", process.lines[0])
         assert found, process.lines
-        emulator = Service(found[1], process)
+        emulator = Service(found[1], process, certificate)
         for stream in streams:
             emulator.wait_for_stream(stream.split(":")[0])
         return emulator
@@ -173,11 +176,12 @@ class Bench:
 class Service:
     """Kinesis and DynamoDB at one endpoint."""
 
-    def __init__(self, endpoint, process=None):
+    def __init__(self, endpoint, process=None, certificate=None):
         self.endpoint = endpoint
         self.process = process
-        self.kinesis = client("kinesis", endpoint)
-        self.dynamodb = client("dynamodb", endpoint)
+        self.certificate = certificate
+        self.kinesis = client("kinesis", endpoint, certificate)
+        self.dynamodb = client("dynamodb", endpoint, certificate)
 
     def wait_for_stream(self, name):
         def active():

@@ -1,0 +1,154 @@
+"""The unmodified Java daemon on the emulator: the judge of whether the emulator is true.
+
+`JAVA_RECORDS` (20000) is how many records each story begins with; the issue's figure is 100000:
+    JAVA_RECORDS=100000 SHARDTOP=… python -m pytest -n 4 Tests/EndToEnd/test_java.py
+"""
+
+import os
+import time
+
+import pytest
+
+from harness import DONE, wait_until
+from java import Daemon, trust_store
+from ledger import Ledger, Producer, lineage, merge, open_shards, scale, split
+
+RECORDS = int(os.environ.get("JAVA_RECORDS", "20000"))
+
+
+class Stage:
+    """An emulator, a ledger and a producer; daemons are started on it."""
+
+    def __init__(self, bench, shards=4, tls=False):
+        self.bench = bench
+        self.emulator = bench.emulator(f"words:{shards}", limits=False, tls=tls)
+        self.trust = trust_store(bench.directory, self.emulator.certificate) if tls else None
+        self.ledger = Ledger(bench.directory / "ledger")
+        self.producer = Producer(self.emulator.endpoint, "words", self.emulator.certificate)
+        self.daemons = []
+
+    def daemon(self, **options):
+        daemon = Daemon(self.bench, self.emulator, "words", options.pop("ledger", self.ledger), trust=self.trust, **options)
+        self.daemons.append(daemon)
+        return daemon
+
+    def put(self, count):
+        return self.producer.put(count)
+
+    def judge(self):
+        """Everything arrived, in order, children after parents; and Java had nothing to complain about."""
+        ledger = self.ledger.read()
+        assert not ledger.missing(self.producer.count), ledger.missing(self.producer.count)[:20]
+        faults = ledger.faults(lineage(self.emulator, "words"))
+        assert not faults, faults
+        errors = [error for daemon in self.daemons for error in daemon.errors()]
+        assert not errors, "\n".join(errors[:10])
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("retrieval, cbor, tls", [
+    ("POLLING", True, False), ("POLLING", False, True), ("FANOUT", True, True), ("FANOUT", False, False)])
+def test_a_life_with_reshards_a_kill_and_a_clean_end(bench, retrieval, cbor, tls):
+    stage = Stage(bench, tls=tls)
+    stage.put(RECORDS)
+    options = dict(application="life", cbor=cbor, retrievalMode=retrieval, workerId="one")
+    daemon = stage.daemon(**options)
+    daemon.wait_for(RECORDS, 120)
+    parent = split(stage.emulator, "words")
+    daemon.wait_for(stage.put(1000))
+    assert stage.emulator.leases("life")[parent]["checkpoint"] == "SHARD_END"
+    merge(stage.emulator, "words", 2)
+    daemon.wait_for(stage.put(1000))
+    assert not stage.ledger.duplicates()
+    daemon.kill()
+    stage.put(1000)
+    daemon = stage.daemon(**options)
+    daemon.wait_for(stage.producer.count)
+    scale(stage.emulator, "words", 8)
+    daemon.wait_for(stage.put(1000), 90)
+    # Only what was delivered, and not checkpointed, before the kill may have come twice.
+    assert set(stage.ledger.duplicates()) <= {"killed or stopped"}, stage.ledger.duplicates()
+    doubled = sum(stage.ledger.duplicates().values())
+    live = len(open_shards(stage.emulator, "words"))
+    daemon.wait(lambda ledger: len({t.shard for t in ledger.tenures if t.end is None and t.worker == "one"} & {
+        s["ShardId"] for s in open_shards(stage.emulator, "words")}) == live, 60, "all open shards in hand")
+    asked = stage.ledger.events["shutdown_requested"]
+    daemon.stop()
+    assert stage.ledger.read().events["shutdown_requested"] >= asked + 8, stage.ledger.events
+    stage.put(1000)
+    daemon = stage.daemon(**options)
+    daemon.wait_for(stage.producer.count)
+    assert sum(stage.ledger.duplicates().values()) == doubled, "checkpoints of the clean end were not kept"
+    daemon.stop()
+    stage.judge()
+
+
+@pytest.mark.timeout(400)
+def test_latest_and_at_timestamp_begin_where_they_say(bench):
+    stage = Stage(bench)
+    stage.put(1000)
+    time.sleep(1.2)
+    moment = int(time.time())
+    stage.put(1000)
+    late = Ledger(bench.directory / "late")
+    now = stage.daemon(initialPositionInStream="LATEST", ledger=late)
+    then = stage.daemon(
+        initialPositionInStream=None, initialPositionInStreamExtended=moment,
+        cbor=False)
+    for daemon in (now, then):
+        daemon.wait(lambda ledger: len(ledger.shards()) == 4, 120, "four shards")
+    # LATEST is where the first read finds the stream, a moment after initialize.
+    time.sleep(3)
+    stage.put(1000)
+    for daemon, first in ((now, 2000), (then, 1000)):
+        daemon.wait(lambda ledger: set(range(first, 3000)) <= set(ledger.seen), 60, f"records from {first}")
+        assert set(daemon.ledger.seen) == set(range(first, 3000)), sorted(daemon.ledger.seen)[:5]
+        assert set(daemon.ledger.seen.values()) == {1}
+        assert not daemon.errors(), daemon.errors()
+    rows = stage.emulator.leases(now.application).values()
+    assert all(row["checkpoint"].isdigit() for row in rows), rows
+
+
+@pytest.mark.timeout(400)
+def test_aggregated_records_the_default_retrieval_and_metrics(bench):
+    stage = Stage(bench, shards=2)
+    put = bench.run("put", "words", "--stdin", "--aggregate", "--keys", 7, AWS_ENDPOINT_URL=stage.emulator.endpoint,
+                    text="".join(f"{i} {'x' * 50}\n" for i in range(3000)))
+    assert put.returncode == DONE, put.stderr
+    stage.producer.count = 3000
+    # No polling property, so DEFAULT means fan-out; and CloudWatch has the emulator's address, too.
+    daemon = stage.daemon(
+        retrievalMode="DEFAULT", idleTimeBetweenReadsInMillis=None, metricsLevel="DETAILED", metricsBufferTimeMillis=2000,
+        **{"cloudWatchClient.endpointOverride": stage.emulator.endpoint})
+    daemon.wait_for(3000, 120)
+    assert stage.emulator.kinesis.list_stream_consumers(StreamARN=stage.emulator.kinesis.describe_stream_summary(
+        StreamName="words")["StreamDescriptionSummary"]["StreamARN"])["Consumers"]
+    daemon.wait_for(stage.put(500))
+    wait_until(lambda: counts(stage.emulator).get("PutMetricData", {}).get("calls", 0) > 0, 40, "no metrics came")
+    daemon.stop()
+    daemon = stage.daemon(application=daemon.application, retrievalMode="POLLING")
+    daemon.wait_for(stage.put(500))
+    stage.judge()
+    assert not stage.ledger.duplicates(), stage.ledger.duplicates()
+
+
+def counts(emulator):
+    """Calls by operation, as the emulator counts them."""
+    import requests
+    answer = requests.get(f"{emulator.endpoint}/_shardtop/counts", timeout=10).json()
+    return answer.get("operations", answer)
+
+
+@pytest.mark.timeout(400)
+def test_two_daemons_share_and_one_takes_over(bench):
+    stage = Stage(bench, shards=6)
+    one = stage.daemon(application="pair")
+    one.wait(lambda ledger: len(ledger.shards()) == 6, 120, "six shards")
+    two = stage.daemon(application="pair", cbor=False)
+    two.wait(lambda _: sorted(stage.emulator.owners("pair").values()) == [3, 3], 90, "three each")
+    two.wait_for(stage.put(5000))
+    one.kill()
+    stage.put(1000)
+    two.wait_for(stage.producer.count, 60)
+    assert stage.emulator.owners("pair") == {two.worker_id: 6}
+    stage.judge()
