@@ -18,7 +18,7 @@ class Tenure:
     def __init__(self, event):
         self.worker, self.pid, self.shard = event["worker"], event["pid"], event["shard"]
         self.began, self.start = event["at"], (event.get("number"), event.get("sub"))
-        self.first_batch = self.ended_at = self.end = None
+        self.first_batch = self.ending_at = self.end = None
         self.checkpointed = 0  # how many of `ids` are behind a checkpoint
         self.ids = []
         self.rises = True
@@ -69,8 +69,10 @@ class Ledger:
                 self.refusals[event["error"]] += 1
             else:
                 tenure.checkpointed = len(tenure.ids)
-        if call in ("shard_ended", "lease_lost"):
-            tenure.end, tenure.ended_at = call, event["at"]
+        if call == "shard_ending":
+            tenure.ending_at = event["at"]
+        elif call == "lease_lost" or call == "shard_ended" and not event["error"]:
+            tenure.end = call
 
     def shards(self):
         return {tenure.shard for tenure in self.tenures}
@@ -79,25 +81,33 @@ class Ledger:
         """The numbers up to `wanted` that nobody got, sorted."""
         return [i for i in range(wanted) if i not in self.seen]
 
-    def duplicates(self):
-        """How many deliveries too many there were, by how the earlier tenure of the shard ended."""
+    def duplicates(self, cause=lambda tenure: "killed or stopped"):
+        """Deliveries too many, counted by how the earlier tenure ended; `cause` tells where the child could not."""
         causes = collections.Counter()
         owner = {}
         for tenure in self.tenures:
             for i in tenure.ids:
                 earlier = owner.get(i)
                 if earlier is not None:
-                    causes["within one tenure" if earlier is tenure else earlier.end or "killed or stopped"] += 1
+                    causes["within one tenure" if earlier is tenure else earlier.end or cause(earlier)] += 1
                 owner[i] = tenure
         return dict(causes)
+
+    def ends(self):
+        """By shard, when its end was first told to a child that could store it, or, if none said so, to any."""
+        found = {}
+        for stored in (False, True):
+            told = {}
+            for tenure in self.tenures:
+                if tenure.ending_at is not None and (not stored or tenure.end == "shard_ended"):
+                    told[tenure.shard] = min(tenure.ending_at, told.get(tenure.shard, tenure.ending_at))
+            found.update(told)
+        return found
 
     def faults(self, parents):
         """What should not have happened, in words. `parents`: by shard, the shards it came from."""
         found = [f"{t.shard} of {t.worker} (pid {t.pid}) did not rise" for t in self.tenures if not t.rises]
-        ended = {}
-        for tenure in self.tenures:
-            if tenure.end == "shard_ended":
-                ended[tenure.shard] = min(tenure.ended_at, ended.get(tenure.shard, tenure.ended_at))
+        ended = self.ends()
         for tenure in self.tenures:
             for parent in parents.get(tenure.shard, []):
                 if tenure.first_batch is not None and tenure.first_batch < ended.get(parent, float("inf")):
