@@ -57,7 +57,8 @@ def environment(home, **more):
 
 def client(service, endpoint, certificate=None):
     return boto3.client(
-        service, endpoint_url=endpoint, region_name=REGION, verify=certificate and str(certificate), aws_access_key_id="test", aws_secret_access_key="test",
+        service, endpoint_url=endpoint, region_name=REGION, verify=certificate and str(certificate),
+        aws_access_key_id="test", aws_secret_access_key="test",
         config=Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 2}))
 
 
