@@ -5,10 +5,9 @@
     SHARDTOP=.build/release/shardtop .venv-tests/bin/python Tests/Benchmarks/multilang.py [NAME…] [--rounds 2] …
 
 NAME is any of kclpy, raw, start, stop, heap, poll; all but the last two by default. Both run by turns; figures
-are medians (smallest–largest), ratios the median of each round's. It needs a JVM with javac; about ten minutes.
+are medians (smallest–largest), ratios the median of each round's. It needs a JVM; about ten minutes.
 
-The Java daemon's Kinesis client speaks only HTTP/2 with prior knowledge, which the emulator has not. One class is put
-before its jars that chooses HTTP/1.1 (and CBOR is off); the rest is as published. `--stock` leaves that out.
+The Java daemon is as published: HTTP/2 with prior knowledge, and CBOR.
 
 raw and heap use the JVM's default heap: in 256 MB the Java daemon ran out of memory on a backlog of 8 shards.
 """
@@ -37,23 +36,6 @@ import harness
 HERE = pathlib.Path(__file__).resolve().parent
 JARS = pathlib.Path(amazon_kclpy.__file__).parent / "jars"
 STREAM = "bench"
-SHIM = """
-package software.amazon.kinesis.common;
-import software.amazon.awssdk.http.Protocol;
-import software.amazon.awssdk.http.nio.netty.NettyNioAsyncHttpClient;
-import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
-import software.amazon.awssdk.services.kinesis.KinesisAsyncClientBuilder;
-
-public class KinesisClientUtil {
-    public static KinesisAsyncClient createKinesisAsyncClient(KinesisAsyncClientBuilder builder) {
-        return adjustKinesisClientBuilder(builder).build();
-    }
-    public static KinesisAsyncClientBuilder adjustKinesisClientBuilder(KinesisAsyncClientBuilder builder) {
-        return builder.httpClientBuilder(
-            NettyNioAsyncHttpClient.builder().maxConcurrency(Integer.MAX_VALUE).protocol(Protocol.HTTP1_1));
-    }
-}
-"""
 
 
 class Daemon:
@@ -314,30 +296,22 @@ def main():
     parser.add_argument("--records", type=int, default=300_000)
     parser.add_argument("--idle", type=int, default=200, help="idleTimeBetweenReadsInMillis of both")
     parser.add_argument("--heap", default="256m", help="-Xmx of the JVM, or default")
-    parser.add_argument("--stock", action="store_true", help="the unmodified daemon: no shim, CBOR on")
     options = parser.parse_args()
     if unknown := set(options.names) - {"kclpy", "raw", "start", "stop", "heap", "poll"}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    with tempfile.TemporaryDirectory() as directory:
-        jars = f"{JARS}/*"
-        options.class_path = jars if options.stock else f"{directory}:{jars}"
-        options.java = [*([] if options.heap == "default" else [f"-Xmx{options.heap}"]),
-                        *([] if options.stock else ["-Daws.cborEnabled=false"])]
-        if not options.stock:
-            source = pathlib.Path(directory, "KinesisClientUtil.java")
-            source.write_text(SHIM)
-            subprocess.run(["javac", "-cp", jars, "-d", directory, str(source)], check=True)
-        version = subprocess.run([harness.BINARY, "--version"], capture_output=True, text=True).stdout.strip()
-        jvm = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.split("\n")[0]
-        print(f"{harness.BINARY} {version}, {harness.BINARY.stat().st_size >> 20} MB; {jvm}, {' '.join(options.java)}, "
-              f"MultiLangDaemon 2.5.8 {'as published' if options.stock else 'with the HTTP/1.1 shim'}\n"
-              f"{os.cpu_count()} cores, load {' '.join(f'{n:.1f}' for n in os.getloadavg())}; "
-              f"idleTimeBetweenReadsInMillis={options.idle}\n"
-              f"columns: shardtop, java, shardtop/java; median (smallest–largest) of {options.rounds} rounds",
-              flush=True)
-        for name in options.names:
-            measure(name, options)
-        print(f"\nload at the end {' '.join(f'{n:.1f}' for n in os.getloadavg())}")
+    options.class_path = f"{JARS}/*"
+    options.java = [] if options.heap == "default" else [f"-Xmx{options.heap}"]
+    version = subprocess.run([harness.BINARY, "--version"], capture_output=True, text=True).stdout.strip()
+    jvm = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.split("\n")[0]
+    print(f"{harness.BINARY} {version}, {harness.BINARY.stat().st_size >> 20} MB; {jvm}, {' '.join(options.java)}, "
+          "MultiLangDaemon 2.5.8 as published\n"
+          f"{os.cpu_count()} cores, load {' '.join(f'{n:.1f}' for n in os.getloadavg())}; "
+          f"idleTimeBetweenReadsInMillis={options.idle}\n"
+          f"columns: shardtop, java, shardtop/java; median (smallest–largest) of {options.rounds} rounds",
+          flush=True)
+    for name in options.names:
+        measure(name, options)
+    print(f"\nload at the end {' '.join(f'{n:.1f}' for n in os.getloadavg())}")
 
 
 if __name__ == "__main__":
