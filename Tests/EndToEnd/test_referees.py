@@ -28,6 +28,10 @@ def test_boto3_and_the_aws_cli_agree_with_the_emulators_kinesis(bench):
     passed(run_python("kinesis_boto3.py", bench.emulator().endpoint, CLI))
 
 
+def test_boto3_agrees_with_the_emulators_kinesis_in_cbor(bench):
+    passed(run_python("kinesis_boto3.py", bench.emulator().endpoint, "--cbor"))
+
+
 def test_moto_and_the_emulators_kinesis_refuse_the_same_requests(bench, moto):
     passed(run_python("kinesis_moto.py", bench.emulator().endpoint, moto.endpoint))
 

@@ -1,7 +1,7 @@
-"""boto3 against the emulator's Kinesis: kinesis_boto3.py http://127.0.0.1:4567 [AWS CLI command]
+"""boto3 against the emulator's Kinesis: kinesis_boto3.py http://127.0.0.1:4567 [AWS CLI command | --cbor]
 
 Data, paging, errors and resharding as a client that nobody here wrote sees them. With the AWS CLI's command as second
-argument, the CLI reads what boto3 wrote. Prints "N passed, N failed"; the status is 1 where something failed.
+argument, the CLI reads what boto3 wrote; with --cbor, boto3 speaks CBOR. Prints "N passed, N failed"; the status is 1 where something failed.
 """
 
 import datetime
@@ -16,9 +16,14 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+import cbor_boto3
+
 ENDPOINT = sys.argv[1]
-CLI = sys.argv[2] if len(sys.argv) > 2 else None
+CBOR = sys.argv[2:] == ["--cbor"]
+CLI = sys.argv[2] if len(sys.argv) > 2 and not CBOR else None
 KEYS = dict(region_name="us-east-1", aws_access_key_id="boto3", aws_secret_access_key="secret")
+if CBOR:
+    cbor_boto3.install()
 kinesis = boto3.client("kinesis", endpoint_url=ENDPOINT, config=Config(retries={"max_attempts": 0}), **KEYS)
 
 passed = failed = 0
@@ -66,6 +71,12 @@ def read(name, shard):
         if not token or (not answer["Records"] and answer["MillisBehindLatest"] == 0):
             return records, answer
         time.sleep(0.25)
+
+
+@check
+def answers_come_in_the_encoding_of_the_request():
+    told = kinesis.list_streams()["ResponseMetadata"]["HTTPHeaders"]["content-type"]
+    assert told == f"application/x-amz-{'cbor' if CBOR else 'json'}-1.1", told
 
 
 @check
