@@ -22,19 +22,20 @@ struct RecordsWriter {
         }
     }
 
-    mutating func append(_ entry: ShardLog.Entry, number: SequenceNumber, in bytes: [UInt8]) {
+    mutating func append(_ entry: ShardLog.Entry, number: SequenceNumber, in bytes: [UInt8], isEncrypted: Bool) {
         let dataStart = Int(entry.offset)
         let keyStart = dataStart + Int(entry.dataCount)
         let data = Bytes(bytes, dataStart..<keyStart)
         let key = bytes[keyStart..<keyStart + Int(entry.keyCount)]
         switch encoding {
-        case .json: appendJSON(entry, number, data, key)
-        case .cbor: appendCBOR(entry, number, data, key)
+        case .json: appendJSON(entry, number, data, key, isEncrypted)
+        case .cbor: appendCBOR(entry, number, data, key, isEncrypted)
         }
     }
 
     private mutating func appendJSON(
-        _ entry: ShardLog.Entry, _ number: SequenceNumber, _ data: Bytes, _ key: ArraySlice<UInt8>
+        _ entry: ShardLog.Entry, _ number: SequenceNumber, _ data: Bytes, _ key: ArraySlice<UInt8>,
+        _ isEncrypted: Bool
     ) {
         if !isFirst { out.append(UInt8(ascii: ",")) }
         isFirst = false
@@ -57,13 +58,15 @@ struct RecordsWriter {
             out.append(contentsOf: key)
             out.append(UInt8(ascii: "\""))
         }
+        if isEncrypted { out.append(contentsOf: #","EncryptionType":"KMS""#.utf8) }
         out.append(UInt8(ascii: "}"))
     }
 
     private mutating func appendCBOR(
-        _ entry: ShardLog.Entry, _ number: SequenceNumber, _ data: Bytes, _ key: ArraySlice<UInt8>
+        _ entry: ShardLog.Entry, _ number: SequenceNumber, _ data: Bytes, _ key: ArraySlice<UInt8>,
+        _ isEncrypted: Bool
     ) {
-        CBOR.append(.map, 4, to: &out)
+        CBOR.append(.map, isEncrypted ? 5 : 4, to: &out)
         CBOR.append(string: "SequenceNumber", to: &out)
         CBOR.append(string: number.description, to: &out)
         CBOR.append(string: "ApproximateArrivalTimestamp", to: &out)
@@ -73,6 +76,7 @@ struct RecordsWriter {
         CBOR.append(string: "PartitionKey", to: &out)
         CBOR.append(.text, UInt64(key.count), to: &out)
         out.append(contentsOf: key)
+        if isEncrypted { for text in ["EncryptionType", "KMS"] { CBOR.append(string: text, to: &out) } }
     }
 
     /// The whole answer.
@@ -100,14 +104,16 @@ struct OutcomesWriter {
     private var out: [UInt8] = []
     private var isFirst = true
     private(set) var refused = 0
+    private let isEncrypted: Bool
 
-    init(_ encoding: WireEncoding, count: Int) {
+    init(_ encoding: WireEncoding, count: Int, isEncrypted: Bool) {
         self.encoding = encoding
+        self.isEncrypted = isEncrypted
         out.reserveCapacity(count * 128 + 64)
         switch encoding {
         case .json: out.append(contentsOf: #"{"Records":["#.utf8)
         case .cbor:
-            CBOR.append(.map, 2, to: &out)
+            CBOR.append(.map, isEncrypted ? 3 : 2, to: &out)
             CBOR.append(string: "Records", to: &out)
             CBOR.append(.array, UInt64(count), to: &out)
         }
@@ -144,10 +150,13 @@ struct OutcomesWriter {
     /// The whole answer.
     consuming func finish() -> [UInt8] {
         switch encoding {
-        case .json: out.append(contentsOf: #"],"FailedRecordCount":\#(refused)}"#.utf8)
+        case .json:
+            out.append(contentsOf: #"],"FailedRecordCount":\#(refused)"#.utf8)
+            out.append(contentsOf: isEncrypted ? #","EncryptionType":"KMS"}"#.utf8 : "}".utf8)
         case .cbor:
             CBOR.append(string: "FailedRecordCount", to: &out)
             CBOR.append(int: Int64(refused), to: &out)
+            if isEncrypted { for text in ["EncryptionType", "KMS"] { CBOR.append(string: text, to: &out) } }
         }
         return out
     }

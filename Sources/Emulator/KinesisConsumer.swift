@@ -15,12 +15,14 @@ struct StreamConsumer: Sendable {
     fileprivate(set) var status = Status.creating
     /// When CREATING or DELETING ends.
     fileprivate(set) var statusUntil: Timestamp
+    var resource: ResourceState
     /// When each shard, by index, was last subscribed to: a subscription may be taken over after some seconds only.
     var subscribed: [Int: Timestamp] = [:]
 
     /// - Parameter until: when it becomes ACTIVE.
-    init(name: String, ofStream streamARN: String, created: UnixTime, until: Timestamp) {
+    init(name: String, ofStream streamARN: String, resource: ResourceState, created: UnixTime, until: Timestamp) {
         self.name = name
+        self.resource = resource
         arn = "\(streamARN)/consumer/\(name):\(created.milliseconds / 1000)"
         self.created = created
         statusUntil = until
@@ -48,7 +50,7 @@ extension KinesisStream {
     static let consumersCreatingMax = 5
 
     mutating func register(
-        consumer name: String, at moment: Moment, until: Timestamp
+        consumer name: String, resource: ResourceState, max: Int, at moment: Moment, until: Timestamp
     ) throws(ServiceError) -> StreamConsumer {
         guard status == .active || status == .updating else { throw notActive }
         if consumers.contains(where: { $0.name == name }) {
@@ -56,11 +58,11 @@ extension KinesisStream {
                 "ResourceInUseException",
                 "Consumer \(name) under stream \(arn) and account \(account) already exists.")
         }
-        if consumers.count >= Self.consumersMax {
+        if consumers.count >= max {
             throw ServiceError(
                 "LimitExceededException",
                 "Stream \(self.name) under account \(account) has \(consumers.count) consumers already. "
-                    + "Limit: \(Self.consumersMax).")
+                    + "Limit: \(max).")
         }
         if consumers.count(where: { $0.status == .creating }) >= Self.consumersCreatingMax {
             throw ServiceError(
@@ -68,7 +70,8 @@ extension KinesisStream {
                 "No more than \(Self.consumersCreatingMax) consumers of stream \(self.name) under account \(account) "
                     + "can be in the CREATING status at the same time.")
         }
-        let consumer = StreamConsumer(name: name, ofStream: arn, created: moment.wall, until: until)
+        let consumer = StreamConsumer(
+            name: name, ofStream: arn, resource: resource, created: moment.wall, until: until)
         consumers.append(consumer)
         consumers.sort { $0.name < $1.name }
         consumersSettleAt = min(consumersSettleAt, until)

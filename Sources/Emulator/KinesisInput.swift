@@ -12,7 +12,8 @@ struct KinesisMember: Sendable {
         case structure([KinesisMember])
         /// The service prints each element of a wrong list as `elementText`.
         case list(of: KinesisMember, elementText: String?)
-        case stringMap
+        /// Of strings.
+        case map(keys: KinesisMember, values: KinesisMember)
     }
 
     enum Pattern: String, Sendable {
@@ -131,9 +132,9 @@ enum KinesisInput {
         case .list(let element, _):
             guard let list = value.list else { throw wrongStart(value, expected: "list or null") }
             for value in list where value != .null { try checkType(value, element.kind) }
-        case .stringMap:
+        case .map(_, let values):
             guard let map = value.map else { throw wrongStart(value, expected: "map or null") }
-            for value in map.values where value != .null { try checkType(value, .string) }
+            for value in map.values where value != .null { try checkType(value, values.kind) }
         }
     }
 
@@ -161,11 +162,11 @@ enum KinesisInput {
     }
 
     private static func collect(
-        _ violations: inout [String], _ value: AWSValue?, _ member: KinesisMember, path: String
+        _ violations: inout [String], _ value: AWSValue?, _ member: KinesisMember, path: @autoclosure () -> String
     ) {
         func violate(_ constraint: String) {
             violations.append(
-                "Value \(text(of: value, member)) at '\(path)' failed to satisfy constraint: \(constraint)")
+                "Value \(text(of: value, member)) at '\(path())' failed to satisfy constraint: \(constraint)")
         }
         guard let value else {
             if member.isRequired { violate("Member must not be null") }
@@ -194,24 +195,58 @@ enum KinesisInput {
                 violate("Member must have value less than or equal to \(limits.upperBound)")
             }
         }
-        collectParts(&violations, value, member, path: path)
+        collectParts(&violations, value, member, path: path())
     }
 
     private static func collectParts(
-        _ violations: inout [String], _ value: AWSValue, _ member: KinesisMember, path: String
+        _ violations: inout [String], _ value: AWSValue, _ member: KinesisMember, path: @autoclosure () -> String
     ) {
         switch member.kind {
         case .structure(let members):
             for part in members {
-                collect(&violations, value[part.name], part, path: "\(path).\(lowerFirst(part.name))")
+                collect(&violations, value[part.name], part, path: "\(path()).\(lowerFirst(part.name))")
             }
         case .list(let element, _):
-            for (index, value) in (value.list ?? []).enumerated() {
-                if violations.count >= 10 { return }
-                collect(&violations, value, element, path: "\(path).\(index + 1).member")
+            if case .structure = element.kind {
+                for (index, value) in (value.list ?? []).enumerated() {
+                    if violations.count >= 10 { return }
+                    collect(&violations, value, element, path: "\(path()).\(index + 1).member")
+                }
+            } else {
+                collectAll(&violations, value.list ?? [], element, "Member", of: value, member, path())
             }
-        case .string, .integer, .boolean, .blob, .timestamp, .stringMap: break
+        case .map(let keys, let values):
+            let map = value.map ?? [:]
+            collectAll(&violations, map.keys.map { .string($0) }, keys, "Map keys", of: value, member, path())
+            collectAll(&violations, Array(map.values), values, "Map value", of: value, member, path())
+        case .string, .integer, .boolean, .blob, .timestamp: break
         }
+    }
+
+    /// What the service says of simple elements: that one of them breaks a constraint, and which constraints there are.
+    private static func collectAll(
+        _ violations: inout [String], _ elements: [AWSValue], _ element: KinesisMember, _ name: String,
+        of value: AWSValue, _ member: KinesisMember, _ path: String
+    ) {
+        let isWrong = elements.contains { part in
+            var found: [String] = []
+            collect(&found, part, element, path: "")
+            return !found.isEmpty
+        }
+        guard isWrong else { return }
+        var constraints: [String] = []
+        if let limits = element.length {
+            constraints = [
+                "Member must have length less than or equal to \(limits.upperBound)",
+                "Member must have length greater than or equal to \(limits.lowerBound)",
+            ]
+        }
+        if !element.choices.isEmpty {
+            constraints.append("Member must satisfy enum value set: [\(element.choices.joined(separator: ", "))]")
+        }
+        violations.append(
+            "Value \(text(of: value, member)) at '\(path)' failed to satisfy constraint: \(name) must satisfy "
+                + "constraint: [\(constraints.joined(separator: ", "))]")
     }
 
     private static func length(of value: AWSValue, _ kind: KinesisMember.Kind) -> Int {
@@ -237,8 +272,12 @@ enum KinesisInput {
             let count = value.map { length(of: $0, member.kind) } ?? 0
             return "'java.nio.HeapByteBuffer[pos=0 lim=\(count) cap=\(count)]'"
         case (.string(let text), _): return "'\(text)'"
+        // The service reads a number that is too large as the largest one.
+        case (.int(let number), .integer): return "'\(min(max(number, Int64(Int32.min)), Int64(Int32.max)))'"
         case (.int(let number), _): return "'\(number)'"
         case (.double(let number), _): return "'\(number)'"
+        case (.map(let map), .map):
+            return "'{\(map.map { "\($0.key)=\($0.value.string ?? "null")" }.joined(separator: ", "))}'"
         case (.list(let list), .list(_, let elementText)):
             return "'[\(list.map { elementText ?? $0.string ?? "" }.joined(separator: ", "))]'"
         default: return "'\(value.map(JSON.text) ?? "")'"

@@ -7,8 +7,16 @@ extension KinesisService {
     func registerStreamConsumer(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let name = input["ConsumerName"]?.string ?? ""
         let delay = configuration.streamStatusDelay
+        let isCommitted = account(at: moment.wall).isCommitted
+        var resource = ResourceState()
+        if let tags = input["Tags"]?.map {
+            try resource.add(tags, to: "consumer \(name) under account \(configuration.accountID)")
+        }
+        let tagged = resource
         let consumer = try withStream(try streamName(input)) { (stream, moment) throws(ServiceError) in
-            try stream.register(consumer: name, at: moment, until: moment.now + delay)
+            let max = stream.isOnDemand && isCommitted ? 50 : KinesisStream.consumersMax
+            return try stream.register(
+                consumer: name, resource: tagged, max: max, at: moment, until: moment.now + delay)
         }
         return .tree(["Consumer": consumer.description])
     }
@@ -44,7 +52,7 @@ extension KinesisService {
             if moment.wall - given.created > Self.pageTokenLifetime { throw .nextTokenExpired }
             page = given
         }
-        let limit = input["MaxResults"]?.int ?? 100
+        let limit = min(input["MaxResults"]?.int ?? 100, 100)
         let created = input["StreamCreationTimestamp"]?.time
         let after = page.after
         return try withStream(name) { (stream, moment) throws(ServiceError) in
@@ -64,15 +72,15 @@ extension KinesisService {
     private func consumer(_ input: AWSValue) throws(ServiceError) -> ConsumerReference {
         let name = input["ConsumerName"]?.string
         guard let arn = input["ConsumerARN"]?.string else {
-            guard input["StreamARN"] != nil, let name else {
+            guard input["StreamARN"] != nil || input["StreamId"] != nil, let name else {
                 throw .invalidArgument("Either ConsumerARN or both StreamARN and ConsumerName should be provided.")
             }
             return ConsumerReference(stream: try streamName(input), name: name)
         }
         let reference = try consumer(arn: arn)
-        if name.map({ $0 != reference.name }) ?? false
-            || input["StreamARN"]?.string.map({ $0 != configuration.arn(ofStream: reference.stream) }) ?? false
-        {
+        let namesStream = input["StreamARN"] != nil || input["StreamId"] != nil
+        let isOfStream = namesStream ? try streamName(input) == reference.stream : true
+        if name.map({ $0 != reference.name }) ?? false || !isOfStream {
             throw .invalidArgument("ConsumerARN \(arn) is of another consumer than StreamARN and ConsumerName.")
         }
         return reference

@@ -3,20 +3,38 @@ import Machine
 
 /// Records: reading and writing them.
 extension KinesisService {
+    /// Data and partition keys of one PutRecords.
+    private static let requestBytesMax = 10 << 20
+
     func getShardIterator(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let name = try streamName(input)
-        return try withStream(name) { (stream, moment) throws(ServiceError) in
-            let token = try stream.shardIterator(
-                shard: input["ShardId"]?.string ?? "", type: input["ShardIteratorType"]?.string ?? "",
-                number: input["StartingSequenceNumber"]?.string,
-                timestamp: input["Timestamp"]?.time, at: moment)
-            return .tree(["ShardIterator": .string(token)])
+        let shard = input["ShardId"]?.string ?? ""
+        do {
+            return try withStream(name) { (stream, moment) throws(ServiceError) in
+                let token = try stream.shardIterator(
+                    shard: shard, type: input["ShardIteratorType"]?.string ?? "",
+                    number: input["StartingSequenceNumber"]?.string,
+                    timestamp: input["Timestamp"]?.time, at: moment)
+                return .tree(["ShardIterator": .string(token)])
+            }
+        } catch {
+            throw readerError(error, stream: name, shard: KinesisShard.index(ofID: shard))
         }
+    }
+
+    /// The service names the shard where the stream of a reader is gone.
+    private func readerError(_ error: ServiceError, stream: String, shard: Int?) -> ServiceError {
+        guard let shard, error == .streamNotFound(stream, account: configuration.accountID) else { return error }
+        return .shardMissing(
+            KinesisShard.id(ofIndex: shard), stream: stream, account: configuration.accountID)
     }
 
     func getRecords(_ input: AWSValue, _ encoding: WireEncoding) throws(ServiceError) -> ServiceAnswer {
         let token = input["ShardIterator"]?.string ?? ""
         guard let iterator = ShardIterator(token) else { throw .invalidArgument("Invalid ShardIterator.") }
+        if input["StreamARN"] != nil || input["StreamId"] != nil, try streamName(input) != iterator.stream {
+            throw .invalidArgument("The ShardIterator is of another stream than the request.")
+        }
         let age = moment.wall - iterator.created
         if age > configuration.iteratorLifetime { throw expired(iterator: token) }
         let enforcesLimits = configuration.enforcesShardLimits
@@ -29,11 +47,7 @@ extension KinesisService {
                     throttledRecords: 0)
             }
         } catch {
-            // The service names the shard where the stream is gone.
-            guard error == .streamNotFound(iterator.stream, account: configuration.accountID) else { throw error }
-            throw .shardMissing(
-                KinesisShard.id(ofIndex: iterator.shardIndex), stream: iterator.stream,
-                account: configuration.accountID)
+            throw readerError(error, stream: iterator.stream, shard: iterator.shardIndex)
         }
     }
 
@@ -71,7 +85,10 @@ extension KinesisService {
                 record, at: moment, enforcesLimits: enforcesLimits, throttledShards: throttledShards)
             switch stored {
             case .stored(let shard, let number):
-                return ["ShardId": .string(shard), "SequenceNumber": .string(number.description)]
+                return .members([
+                    "ShardId": .string(shard), "SequenceNumber": .string(number.description),
+                    "EncryptionType": stream.encryption.keyID == nil ? nil : "KMS",
+                ])
             case .refused(let shard): throw stream.rateExceeded(shard)
             }
         }
@@ -90,12 +107,11 @@ extension KinesisService {
             for (index, record) in batch.enumerated() {
                 try stream.checkSize(of: record, at: "records.\(index + 1).member.data")
             }
-            // Streams with large records take requests of up to 10 MiB.
-            let megabytes = stream.recordBytesMax > 1 << 20 ? 10 : 5
-            if batch.reduce(0, { $0 + $1.byteCount }) > megabytes << 20 {
-                throw .invalidArgument("Records size exceeds \(megabytes) MB limit")
+            if batch.reduce(0, { $0 + $1.byteCount }) > Self.requestBytesMax {
+                throw .invalidArgument("Records size exceeds \(Self.requestBytesMax >> 20) MB limit")
             }
-            var writer = OutcomesWriter(encoding, count: batch.count)
+            var writer = OutcomesWriter(
+                encoding, count: batch.count, isEncrypted: stream.encryption.keyID != nil)
             for record in batch {
                 let stored = try stream.store(
                     record, at: moment, enforcesLimits: enforcesLimits, throttledShards: throttledShards)

@@ -7,14 +7,15 @@ extension KinesisService {
     static let pageTokenLifetime: Duration = .seconds(300)
 
     func listShards(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
-        let limit = input["MaxResults"]?.int ?? 1000
+        let limit = min(input["MaxResults"]?.int ?? 1000, 1000)
         var page: PageToken
         let name: String
         if let token = input["NextToken"]?.string {
-            if input["StreamName"] != nil || input["StreamARN"] != nil {
+            if ["StreamName", "StreamARN", "StreamId"].contains(where: { input[$0] != nil }) {
                 throw .invalidArgument("NextToken and StreamName cannot be provided together.")
             }
-            if input["ShardFilter"] != nil || input["ExclusiveStartShardId"] != nil {
+            let others = ["ShardFilter", "ExclusiveStartShardId", "StreamCreationTimestamp"]
+            if others.contains(where: { input[$0] != nil }) {
                 throw .invalidArgument("NextToken cannot be provided together with other parameters.")
             }
             guard let given = PageToken(token), case .shards(let stream) = given.list else {
@@ -23,7 +24,7 @@ extension KinesisService {
             page = given
             name = stream
         } else {
-            if input["StreamName"] == nil, input["StreamARN"] == nil {
+            if ["StreamName", "StreamARN", "StreamId"].allSatisfy({ input[$0] == nil }) {
                 throw .invalidArgument("Either NextToken or StreamName should be provided.")
             }
             name = try streamName(input)
@@ -31,7 +32,9 @@ extension KinesisService {
                 .shards(stream: name), after: input["ExclusiveStartShardId"]?.string ?? "", created: moment.wall)
             page.filter = try filter(input["ShardFilter"])
         }
+        let created = input["StreamCreationTimestamp"]?.time
         return try withStream(name) { (stream, moment) throws(ServiceError) in
+            try stream.check(created: created)
             if moment.wall - page.created > Self.pageTokenLifetime { throw .nextTokenExpired }
             if stream.status == .creating { try stream.checkActive() }
             if case .afterShardID(let id) = page.filter, stream.position(ofID: id) == nil {
@@ -53,6 +56,12 @@ extension KinesisService {
     private func filter(_ input: AWSValue?) throws(ServiceError) -> ShardListFilter {
         guard let input, let type = input["Type"]?.string else { return .all }
         let timestamp = input["Timestamp"]?.time
+        if input["ShardId"] != nil, type != "AFTER_SHARD_ID" {
+            throw .invalidArgument("ShardFilter.ShardId cannot be provided when Type is \(type).")
+        }
+        if timestamp != nil, type != "AT_TIMESTAMP", type != "FROM_TIMESTAMP" {
+            throw .invalidArgument("ShardFilter.Timestamp cannot be provided when Type is \(type).")
+        }
         switch type {
         case "AT_TRIM_HORIZON": return .atTrimHorizon
         case "FROM_TRIM_HORIZON": return .fromTrimHorizon

@@ -15,14 +15,23 @@ extension KinesisService {
                 "1 validation error detected: Value null at 'shardCount' failed to satisfy constraint: "
                     + "Member must not be null")
         }
+        let moment = moment
+        let warmThroughput = input["WarmThroughputMiBps"]?.int
+        if warmThroughput != nil { try checkWarmThroughput(warmThroughput, isOnDemand: isOnDemand, at: moment) }
+        if isOnDemand { try checkOnDemandRoom() }
+        let shards = max(count, warmThroughput ?? 0)
         let room = shardRoom()
-        if count > room { throw .shardLimitExceeded(adding: count, room: room, configuration) }
+        if shards > room { throw .shardLimitExceeded(adding: shards, room: room, configuration) }
         let recordBytesMax = input["MaxRecordSizeInKiB"]?.int.map { $0 * 1024 }
-        try insert(
-            KinesisStream(
-                name: try streamName(input), shards: count, isOnDemand: isOnDemand,
-                recordBytesMax: recordBytesMax ?? configuration.recordBytesMax, configuration: configuration,
-                at: moment))
+        let name = try streamName(input)
+        var stream = KinesisStream(
+            name: name, shards: shards, isOnDemand: isOnDemand,
+            recordBytesMax: recordBytesMax ?? configuration.recordBytesMax, configuration: configuration, at: moment)
+        stream.warmThroughput = warmThroughput
+        if let tags = input["Tags"]?.map {
+            try stream.resource.add(tags, to: "stream \(name) under account \(stream.account)")
+        }
+        try insert(stream)
         return .empty
     }
 
@@ -45,12 +54,13 @@ extension KinesisService {
         .tree([
             "ShardLimit": .int(Int64(configuration.shardsMax)),
             "OpenShardCount": .int(Int64(configuration.shardsMax - shardRoom())),
-            "OnDemandStreamCount": .int(Int64(all(\.isOnDemand).count { $0 })), "OnDemandStreamCountLimit": 50,
+            "OnDemandStreamCount": .int(Int64(onDemandStreams)),
+            "OnDemandStreamCountLimit": .int(Int64(Self.onDemandStreamsMax)),
         ])
     }
 
     func describeStream(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
-        let limit = input["Limit"]?.int ?? 100
+        let limit = min(input["Limit"]?.int ?? 100, 100)
         let start = input["ExclusiveStartShardId"]?.string
         return try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
             let following = stream.shards.drop { shard in start.map { shard.id <= $0 } ?? false }
@@ -62,11 +72,16 @@ extension KinesisService {
     }
 
     func describeStreamSummary(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
-        try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
+        let isCommitted = account(at: moment.wall).isCommitted
+        return try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
             var summary = stream.summary
+            summary["StreamId"] = .string(stream.id)
             summary["OpenShardCount"] = .int(Int64(stream.openShards))
             summary["ConsumerCount"] = .int(Int64(stream.consumers.count))
             summary["MaxRecordSizeInKiB"] = .int(Int64(stream.recordBytesMax / 1024))
+            if stream.isOnDemand, isCommitted {
+                summary["WarmThroughput"] = stream.warmThroughput(towards: stream.warmThroughput)
+            }
             return .tree(["StreamDescriptionSummary": summary])
         }
     }
@@ -77,9 +92,10 @@ extension KinesisService {
             guard let page = PageToken(token), page.list == .streams else {
                 throw .invalidArgument("NextToken is invalid.")
             }
+            if moment.wall - page.created > Self.pageTokenLifetime { throw .nextTokenExpired }
             start = page.after
         }
-        let limit = input["Limit"]?.int ?? 100
+        let limit = min(input["Limit"]?.int ?? 100, 100)
         let following = all { stream -> (name: String, summary: AWSValue) in
             let summary = stream.summary
             let kept = ["StreamName", "StreamARN", "StreamStatus", "StreamModeDetails", "StreamCreationTimestamp"]

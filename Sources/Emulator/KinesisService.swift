@@ -4,9 +4,10 @@ import Synchronization
 
 /// Kinesis Data Streams in memory: the operations of the 2013-12-02 API over one lock per stream.
 ///
-/// Not emulated: encryption, tags, resource policies, enhanced monitoring; the rate limits of
-/// control operations and of GetShardIterator; on-demand streams do not scale by themselves. UpdateShardCount reshards
-/// at one moment, at the end of UPDATING, where the service takes its steps one by one.
+/// Encryption, tags, policies and monitoring are kept and told, and do nothing else. Not emulated: the rate limits of
+/// control operations and of GetShardIterator. On-demand streams begin with four shards and do not scale by themselves,
+/// only to a warm throughput. UpdateShardCount reshards at one moment, at the end of UPDATING, where the service takes
+/// its steps one by one.
 package final class KinesisService: Sendable {
     /// A stream and its lock; outlives the stream's name.
     final class Slot: Sendable {
@@ -19,6 +20,7 @@ package final class KinesisService: Sendable {
     let time: TimeSource
     /// A slot's lock may be taken while this one is held, never the other way round.
     private let slots = Mutex<[String: Slot]>([:])
+    let accountSettings = Mutex(AccountSettings())
 
     init(configuration: EmulatorConfiguration, time: TimeSource) {
         self.configuration = configuration
@@ -40,49 +42,78 @@ package final class KinesisService: Sendable {
         }
         try KinesisInput.check(input, members)
         switch operation {
+        case "GetRecords": return try getRecords(input, encoding)
+        case "PutRecords": return try putRecords(input, throttledShards, encoding)
+        case "PutRecord": return try putRecord(input, throttledShards)
+        case "GetShardIterator": return try getShardIterator(input)
+        case "ListShards": return try listShards(input)
+        case "SplitShard": return try splitShard(input)
+        case "MergeShards": return try mergeShards(input)
+        case "UpdateShardCount": return try updateShardCount(input)
         case "CreateStream": return try createStream(input)
         case "DeleteStream": return try deleteStream(input)
         case "DescribeLimits": return describeLimits()
         case "DescribeStream": return try describeStream(input)
         case "DescribeStreamSummary": return try describeStreamSummary(input)
         case "ListStreams": return try listStreams(input)
-        case "ListShards": return try listShards(input)
-        case "GetShardIterator": return try getShardIterator(input)
-        case "GetRecords": return try getRecords(input, encoding)
-        case "PutRecord": return try putRecord(input, throttledShards)
-        case "PutRecords": return try putRecords(input, throttledShards, encoding)
-        case "SplitShard": return try splitShard(input)
-        case "MergeShards": return try mergeShards(input)
-        case "UpdateShardCount": return try updateShardCount(input)
+        case "IncreaseStreamRetentionPeriod": return try changeRetention(input, isIncrease: true)
+        case "DecreaseStreamRetentionPeriod": return try changeRetention(input, isIncrease: false)
         case "RegisterStreamConsumer": return try registerStreamConsumer(input)
         case "DeregisterStreamConsumer": return try deregisterStreamConsumer(input)
         case "DescribeStreamConsumer": return try describeStreamConsumer(input)
         case "ListStreamConsumers": return try listStreamConsumers(input)
         case "SubscribeToShard": return try subscribeToShard(input)
-        default: return try changeRetention(input, isIncrease: operation == "IncreaseStreamRetentionPeriod")
+        case "AddTagsToStream": return try addTagsToStream(input)
+        case "RemoveTagsFromStream": return try removeTagsFromStream(input)
+        case "ListTagsForStream": return try listTagsForStream(input)
+        case "TagResource": return try tagResource(input)
+        case "UntagResource": return try untagResource(input)
+        case "ListTagsForResource": return try listTagsForResource(input)
+        case "PutResourcePolicy": return try putResourcePolicy(input)
+        case "GetResourcePolicy": return try getResourcePolicy(input)
+        case "DeleteResourcePolicy": return try deleteResourcePolicy(input)
+        case "EnableEnhancedMonitoring": return try changeMonitoring(input, isEnabling: true)
+        case "DisableEnhancedMonitoring": return try changeMonitoring(input, isEnabling: false)
+        case "StartStreamEncryption": return try changeEncryption(input, isStarting: true)
+        case "StopStreamEncryption": return try changeEncryption(input, isStarting: false)
+        case "UpdateStreamMode": return try updateStreamMode(input)
+        case "UpdateMaxRecordSize": return try updateMaxRecordSize(input)
+        case "UpdateStreamWarmThroughput": return try updateStreamWarmThroughput(input)
+        case "DescribeAccountSettings": return .tree(account(at: moment.wall).description)
+        default: return updateAccountSettings(input)
         }
     }
 
     // MARK: Streams
 
-    /// The name of the stream that a request is about, from `StreamName` or `StreamARN`.
+    /// The name of the stream that a request is about, from `StreamName`, `StreamARN` or `StreamId`, which must agree.
     func streamName(_ input: AWSValue) throws(ServiceError) -> String {
-        let name = input["StreamName"]?.string
-        guard let arn = input["StreamARN"]?.string else {
-            guard let name else {
-                throw .invalidArgument("Either StreamName or StreamARN should be provided.")
-            }
-            return name
+        var names: [String] = []
+        if let name = input["StreamName"]?.string { names.append(name) }
+        if let arn = input["StreamARN"]?.string { names.append(try streamName(arn: arn)) }
+        if let id = input["StreamId"]?.string { names.append(try streamName(id: id)) }
+        guard let name = names.first else {
+            throw .invalidArgument("Either StreamName or StreamARN should be provided.")
         }
+        if names.contains(where: { $0 != name }) {
+            throw .invalidArgument("StreamName, StreamARN and StreamId are of different streams.")
+        }
+        return name
+    }
+
+    private func streamName(arn: String) throws(ServiceError) -> String {
         let named = String(arn.split(separator: "/", maxSplits: 1).last ?? "")
-        if let name, name != named {
-            throw .invalidArgument("StreamName \(name) and StreamARN \(arn) are of different streams.")
-        }
         guard arn == configuration.arn(ofStream: named) else {
             let account = arn.split(separator: ":", omittingEmptySubsequences: false).dropFirst(4).first ?? ""
             throw .streamNotFound(named, account: String(account))
         }
         return named
+    }
+
+    private func streamName(id: String) throws(ServiceError) -> String {
+        let found = all { $0.id == id ? $0.name : nil }.compactMap { $0 }.first
+        guard let found else { throw .streamNotFound("with the id \(id)", account: configuration.accountID) }
+        return found
     }
 
     /// Runs `body` with the stream under its lock, settled to now.

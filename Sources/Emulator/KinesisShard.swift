@@ -43,8 +43,11 @@ struct KinesisShard: Sendable {
         return "shardId-" + String(repeating: "0", count: max(0, 12 - digits.count)) + digits
     }
 
+    /// Reads a shard's id as the service does, which takes `shardId-7` and `7` for `shardId-000000000007`.
     static func index(ofID id: String) -> Int? {
-        guard id.hasPrefix("shardId-"), id.utf8.count == 20, let index = Int(id.dropFirst(8)), index >= 0 else {
+        let parts = id.split(separator: "-", omittingEmptySubsequences: false)
+        let digits = parts.count > 1 && !parts[1].isEmpty ? parts[1] : id[...]
+        guard digits.utf8.allSatisfy({ 48...57 ~= $0 }), let index = Int(digits), index <= Int32.max else {
             return nil
         }
         return index

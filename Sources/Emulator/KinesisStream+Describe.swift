@@ -33,13 +33,21 @@ extension KinesisStream {
 
     /// What DescribeStream and DescribeStreamSummary have in common.
     var summary: AWSValue {
-        [
+        .members([
             "StreamName": .string(name), "StreamARN": .string(arn), "StreamStatus": .string(status.rawValue),
             "StreamModeDetails": ["StreamMode": isOnDemand ? "ON_DEMAND" : "PROVISIONED"],
             "RetentionPeriodHours": .int(max(1, retention.wholeMilliseconds / 3_600_000)),
             "StreamCreationTimestamp": .timestamp(created),
-            "EnhancedMonitoring": [["ShardLevelMetrics": []]], "EncryptionType": "NONE",
-        ]
+            "EnhancedMonitoring": [["ShardLevelMetrics": monitoring.description]],
+            "EncryptionType": encryption.keyID == nil ? "NONE" : "KMS",
+            "KeyId": encryption.keyID.map { .string($0) },
+        ])
+    }
+
+    /// What an on-demand stream is ready for, and is on its way to.
+    func warmThroughput(towards target: Int?) -> AWSValue {
+        let current = Int64(openShards)
+        return ["TargetMiBps": .int(target.map { Int64($0) } ?? current), "CurrentMiBps": .int(current)]
     }
 }
 

@@ -10,8 +10,7 @@ extension KinesisStream {
     func shardIterator(
         shard id: String, type: String, number: String?, timestamp: UnixTime?, at moment: Moment
     ) throws(ServiceError) -> String {
-        guard let position = position(ofID: id) else { throw missing(shard: id) }
-        let shard = shards[position]
+        let shard = shards[try readable(shard: id)]
         let start = try start(
             in: shard, type, number: number, timestamp: timestamp, at: moment, for: "GetShardIterator")
         return token(shard: shard, position: start, at: moment)
@@ -75,6 +74,13 @@ extension KinesisStream {
         ).token
     }
 
+    /// The position of the shard that a reader names.
+    func readable(shard id: String) throws(ServiceError) -> Int {
+        guard let index = KinesisShard.index(ofID: id) else { throw shardNotFound(id) }
+        guard let position = position(ofIndex: index) else { throw missing(shard: KinesisShard.id(ofIndex: index)) }
+        return position
+    }
+
     func missing(shard id: String) -> ServiceError { .shardMissing(id, stream: name, account: account) }
 
     /// The answer's body in `encoding`, written from the log without a tree in between.
@@ -93,7 +99,7 @@ extension KinesisStream {
         shards[position].limits.didRead(bytes: bytes, at: moment.now)
         let isAtTip = range.upperBound == shard.log.end
         var writer = RecordsWriter(encoding, count: range.count, bytes: bytes)
-        shard.append(range, to: &writer)
+        shard.append(range, to: &writer, encryption)
         let behind = shard.millisBehind(range.upperBound, at: moment)
         let last: (String, AWSValue)
         if shard.isOpen || !isAtTip {
@@ -123,7 +129,7 @@ extension KinesisShard {
         return max(1, moment.wall.milliseconds - arrival)
     }
 
-    func append(_ range: Range<UInt64>, to writer: inout RecordsWriter) {
+    func append(_ range: Range<UInt64>, to writer: inout RecordsWriter, _ encryption: StreamEncryption) {
         guard !range.isEmpty else { return }
         var ordinal = range.lowerBound
         var chunkIndex = log.chunkIndex(of: ordinal)
@@ -131,7 +137,9 @@ extension KinesisShard {
             let chunk = log.chunks[chunkIndex]
             let end = min(range.upperBound, chunk.endOrdinal)
             for entry in chunk.entries[Int(ordinal - chunk.firstOrdinal)..<Int(end - chunk.firstOrdinal)] {
-                writer.append(entry, number: number(ofRecord: ordinal, arrival: entry.arrival), in: chunk.bytes)
+                writer.append(
+                    entry, number: number(ofRecord: ordinal, arrival: entry.arrival), in: chunk.bytes,
+                    isEncrypted: encryption.isOn(at: entry.arrival))
                 ordinal += 1
             }
             chunkIndex += 1

@@ -15,8 +15,8 @@ extension KinesisStream {
             .sorted { shards[$0].range.start < shards[$1].range.start }
     }
 
-    mutating func perform(_ reshard: Reshard, at time: UnixTime) {
-        switch reshard {
+    mutating func perform(_ update: Update, at time: UnixTime) {
+        switch update {
         case .split(let index, let key):
             guard let position = position(ofIndex: index) else { return }
             _ = split(position, at: key, time)
@@ -24,6 +24,15 @@ extension KinesisStream {
             guard let first = position(ofIndex: index), let second = position(ofIndex: adjacent) else { return }
             _ = merge(first, second, time)
         case .scale(let target): scale(to: target, time)
+        case .mode(let isOnDemand, let warmThroughput):
+            self.isOnDemand = isOnDemand
+            self.warmThroughput = isOnDemand ? warmThroughput : nil
+            if isOnDemand { scaleUp(to: warmThroughput ?? 0, time) }
+        case .warmThroughput(let target):
+            warmThroughput = target
+            scaleUp(to: target, time)
+        case .encryption(let keyID): encryption.set(keyID, at: time)
+        case .recordBytesMax(let count): recordBytesMax = count
         }
         rebuildRoutes()
     }
@@ -47,6 +56,11 @@ extension KinesisStream {
         }
         return open(
             HashKeyRange(start: parents[0].range.start, end: parents[1].range.end), parents: parents, at: opened)
+    }
+
+    /// An open shard takes 1 MiB a second, so there must be as many as that.
+    private mutating func scaleUp(to megabytesPerSecond: Int, _ time: UnixTime) {
+        if megabytesPerSecond > openShards { scale(to: megabytesPerSecond, time) }
     }
 
     /// Splits at every border of the new ranges that is none yet, then merges what lies within one range; shards in
@@ -84,8 +98,10 @@ extension KinesisStream {
         _ id: String, at keyText: String, room: Int, until: Timestamp, configuration: EmulatorConfiguration
     ) throws(ServiceError) {
         try checkActive()
+        try checkProvisioned()
         guard let position = position(ofID: id) else { throw shardNotFound(id) }
         try checkOpen(position)
+        let id = shards[position].id
         let shard = shards[position]
         if room < 1 { throw shardLimitExceeded(adding: 1, room: room, configuration) }
         guard let key = UInt128(keyText), shard.range.start < .max, key > shard.range.start + 1, key < shard.range.end
@@ -100,6 +116,7 @@ extension KinesisStream {
 
     mutating func mergeShards(_ id: String, _ adjacentID: String, until: Timestamp) throws(ServiceError) {
         try checkActive()
+        try checkProvisioned()
         guard let first = position(ofID: id) else { throw shardNotFound(id) }
         guard let second = position(ofID: adjacentID) else { throw shardNotFound(adjacentID) }
         try checkOpen(first)
@@ -108,7 +125,7 @@ extension KinesisStream {
         let upper = shards[second]
         guard lower.range.end < .max, lower.range.end + 1 == upper.range.start else {
             throw .invalidArgument(
-                "Shards \(id) and \(adjacentID) in stream \(name) under account \(account) are not an adjacent pair "
+                "Shards \(lower.id) and \(upper.id) in stream \(name) under account \(account) are not an adjacent pair "
                     + "of shards eligible for merging")
         }
         startUpdating(.merge(shard: lower.index, adjacent: upper.index), until: until)
@@ -118,10 +135,7 @@ extension KinesisStream {
         to target: Int, room: Int, until: Timestamp, at moment: Moment, configuration: EmulatorConfiguration
     ) throws(ServiceError) {
         try checkActive()
-        if isOnDemand {
-            throw .validation(
-                "Request is invalid. Stream \(name) under account \(account) is in On-Demand mode.")
-        }
+        try checkProvisioned()
         let current = openShards
         if configuration.enforcesScalingLimits {
             let counts = "Current open shard count: \(current) Target shard count: \(target)"
@@ -133,6 +147,11 @@ extension KinesisStream {
                 throw .invalidArgument(
                     "UpdateShardCount cannot scale down below half your current open shard count. " + counts)
             }
+            if target > 10_000 {
+                throw ServiceError(
+                    "LimitExceededException",
+                    "Stream \(name) under account \(account) cannot be scaled to more than 10000 shards.")
+            }
             scalings.removeAll { moment.wall - $0 >= .seconds(24 * 3600) }
             if scalings.count >= 10 {
                 throw ServiceError(
@@ -143,6 +162,14 @@ extension KinesisStream {
         if target - current > room { throw shardLimitExceeded(adding: target - current, room: room, configuration) }
         scalings.append(moment.wall)
         if target != current { startUpdating(.scale(target: target), until: until) }
+    }
+
+    /// Refuses what only the service itself may do to an on-demand stream.
+    private func checkProvisioned() throws(ServiceError) {
+        if isOnDemand {
+            throw .validation(
+                "Request is invalid. Stream \(name) under account \(account) is in On-Demand mode.")
+        }
     }
 
     private func checkOpen(_ position: Int) throws(ServiceError) {

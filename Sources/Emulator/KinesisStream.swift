@@ -12,23 +12,34 @@ struct KinesisStream: Sendable {
         case deleted = "DELETED"
     }
 
-    /// A reshard that was accepted and happens when UPDATING ends.
-    enum Reshard: Hashable, Sendable {
+    /// A change that was accepted and happens when UPDATING ends.
+    enum Update: Hashable, Sendable {
         case split(shard: Int, at: UInt128)
         case merge(shard: Int, adjacent: Int)
         case scale(target: Int)
+        case mode(isOnDemand: Bool, warmThroughput: Int?)
+        case warmThroughput(Int)
+        case encryption(keyID: String?)
+        case recordBytesMax(Int)
     }
 
     let name: String
     let arn: String
     let account: String
     let created: UnixTime
-    let isOnDemand: Bool
+    /// The service's own name for it, which no later stream of this name has.
+    let id: String
+    var isOnDemand: Bool
+    /// MiB a second that an on-demand stream is to be ready for.
+    var warmThroughput: Int?
     var recordBytesMax: Int
     var retention: Duration
+    var resource = ResourceState()
+    var encryption = StreamEncryption()
+    var monitoring = StreamMonitoring()
     private(set) var status: Status = .creating
     private(set) var statusUntil: Timestamp
-    private var reshard: Reshard?
+    private var update: Update?
     private let initialShards: Int
     /// In the order of their indexes, without the expired ones.
     var shards: [KinesisShard] = []
@@ -37,6 +48,8 @@ struct KinesisStream: Sendable {
     var routes: [Int] = []
     /// When UpdateShardCount was accepted, within the last day.
     var scalings: [UnixTime] = []
+    /// When UpdateStreamMode was, too.
+    var modeChanges: [UnixTime] = []
     /// The fan-out consumers in the order of their names.
     var consumers: [StreamConsumer] = []
     /// When the next consumer's status ends.
@@ -52,6 +65,7 @@ struct KinesisStream: Sendable {
         arn = configuration.arn(ofStream: name)
         account = configuration.accountID
         created = moment.wall
+        id = Self.id(of: arn, created: created)
         self.isOnDemand = isOnDemand
         self.recordBytesMax = recordBytesMax
         retention = configuration.retention
@@ -71,8 +85,8 @@ struct KinesisStream: Sendable {
                 rebuildRoutes()
                 status = .active
             case .updating:
-                if let reshard { perform(reshard, at: time) }
-                reshard = nil
+                if let update { perform(update, at: time) }
+                update = nil
                 status = .active
                 wakeSubscribers()
             case .deleting:
@@ -88,8 +102,8 @@ struct KinesisStream: Sendable {
         if moment.wall >= nextSweep { sweep(at: moment) }
     }
 
-    mutating func startUpdating(_ reshard: Reshard, until: Timestamp) {
-        self.reshard = reshard
+    mutating func startUpdating(_ update: Update, until: Timestamp) {
+        self.update = update
         status = .updating
         statusUntil = until
         wakeSubscribers()
@@ -141,6 +155,15 @@ struct KinesisStream: Sendable {
     }
 
     var openShards: Int { routes.count }
+
+    /// Twenty characters and three, as the service's are; the same for the same stream.
+    private static func id(of arn: String, created: UnixTime) -> String {
+        var generator = SeededGenerator(
+            seed: arn.utf8.reduce(UInt64(bitPattern: created.milliseconds)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 })
+        let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+        let letters = (0..<23).map { _ in alphabet[Int(generator.next() % 36)] }
+        return String(letters[..<20]) + "-" + String(letters[20...])
+    }
 
     // MARK: Errors that several operations share
 

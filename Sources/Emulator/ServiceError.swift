@@ -45,7 +45,8 @@ extension ServiceError {
         let isFromBelow = Self.typesFromBelow.contains(type)
         body["__type"] = .string(service == .dynamodb ? dynamoDBNamespace(isFromBelow) + type : type)
         if !message.isEmpty {
-            body[service == .dynamodb && isFromBelow ? "Message" : "message"] = .string(message)
+            let isCapital = isFromBelow && (service == .dynamodb || type == "SerializationException")
+            body[isCapital ? "Message" : "message"] = .string(message)
         }
         for (name, value) in extra.sorted(by: { $0.key < $1.key }) { body[name] = value }
         return .map(body)

@@ -50,7 +50,8 @@ extension KinesisStream {
                 "Consumer \(arn) not ACTIVE, instead in state \(consumers[consumer].status.rawValue)")
         }
         guard status == .active || status == .updating else { throw notActive }
-        guard let position = position(ofID: id) else { throw missing(shard: id) }
+        let position = try readable(shard: id)
+        let id = shards[position].id
         let index = shards[position].index
         let start = try start(
             in: shards[position], type, number: number, timestamp: timestamp, at: moment, for: "SubscribeToShard")
@@ -137,7 +138,7 @@ extension KinesisStream {
         // All that was there may have expired.
         guard !range.isEmpty else { return idle(position, place, at: moment) }
         var writer = RecordsWriter(.json, count: range.count, bytes: bytes)
-        shard.append(range, to: &writer)
+        shard.append(range, to: &writer, encryption)
         let cost = Duration.nanoseconds(Int64(Double(bytes) / Double(ShardSubscriber.bytesPerSecond) * 1e9))
         shards[position].subscribers[place].position = range.upperBound
         shards[position].subscribers[place].idleAt = moment.now + ShardSubscriber.idle

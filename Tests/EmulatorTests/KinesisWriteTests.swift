@@ -85,8 +85,8 @@ import Testing
                             + "cap=1048577]' at 'records.2.member.data' failed to satisfy constraint: Member must "
                             + "have length less than or equal to 1048576"))
             #expect(
-                try await put([AWSValue](repeating: entry(1 << 20), count: 5))
-                    == Failure("InvalidArgumentException", "Records size exceeds 5 MB limit"))
+                try await put([AWSValue](repeating: entry(1 << 20), count: 10))
+                    == Failure("InvalidArgumentException", "Records size exceeds 10 MB limit"))
             #expect(try await put([entry(1, key: "")])?.type == "ValidationException")
             #expect(try await put([["Data": "%%%%", "PartitionKey": "k"]])?.type == "SerializationException")
             #expect(try await subject.read(try await subject.iterator()).texts.isEmpty)
