@@ -16,8 +16,8 @@ public final class ShardSubscription: Sendable {
 
     init(_ stream: any ResponseStream) { self.stream = stream }
 
-    /// The next event; `nil` where the service ended the subscription, which it does after five minutes. One reader, one
-    /// call at a time. After an error there is nothing more.
+    /// The next event; `nil` where the service ended the subscription, which it does after five minutes. One reader,
+    /// one call at a time. After an error there is nothing more.
     ///
     /// The event whose `continuationSequenceNumber` is absent is the shard's last.
     public func next() async throws(AWSError) -> RecordBatch? {

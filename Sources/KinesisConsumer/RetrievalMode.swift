@@ -2,8 +2,8 @@
 public enum RetrievalMode: Hashable, Sendable {
     /// GetRecords: at no extra cost; the shard's two megabytes and five reads a second are shared with all others.
     case polling
-    /// SubscribeToShard: records are pushed within some 70 ms, at two megabytes a second of our own for each shard, paid
-    /// for by the hour and by the gigabyte.
+    /// SubscribeToShard: records are pushed within some 70 ms, at two megabytes a second of our own for each shard,
+    /// paid for by the hour and by the gigabyte.
     case fanOut(FanOutConsumer)
 
     /// Polling: it costs nothing, needs no consumer to be registered and works wherever Kinesis does. KCL 2.x and 3.x

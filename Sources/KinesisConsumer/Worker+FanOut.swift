@@ -9,14 +9,15 @@ extension Worker {
     var consumerARN: String { state.withLock { $0.consumerARN } }
 
     /// Finds the consumer, registers it where it is missing, and waits until it is ACTIVE. Costs nothing once it is
-    /// known.
-    func ensureConsumer() async throws {
-        guard case .fanOut(let wanted) = configuration.retrieval, consumerARN.isEmpty else { return }
-        let consumer = try await activeConsumer(wanted)
+    /// known. False where a shutdown was requested meanwhile.
+    func ensureConsumer() async throws -> Bool {
+        guard case .fanOut(let wanted) = configuration.retrieval, consumerARN.isEmpty else { return true }
+        guard let consumer = try await activeConsumer(wanted) else { return false }
         state.withLock { $0.consumerARN = consumer.arn }
+        return true
     }
 
-    private func activeConsumer(_ wanted: FanOutConsumer) async throws -> StreamConsumer {
+    private func activeConsumer(_ wanted: FanOutConsumer) async throws -> StreamConsumer? {
         var streamARN = ""
         if wanted.arn == nil { streamARN = try await kinesis.describeStreamSummary(configuration.streamName).arn }
         var registrations = 0
@@ -42,7 +43,7 @@ extension Worker {
                     }
                 }
             }
-            if isShutdownRequested { throw WorkerRefusal("shut down while its consumer was being registered") }
+            if isShutdownRequested { return nil }
             try await time.sleep(for: wanted.retryBackoff)
         }
     }

@@ -35,11 +35,11 @@ extension Worker {
                 + "\(kinesis.client.endpoint); check its name and the region")
     }
 
-    private func prepareOnce() async throws -> WorkerMachine.Start {
+    private func prepareOnce() async throws -> WorkerMachine.Start? {
         let table = try await ensureTable()
         let mode = try await checkMode()
         if let refusal = mode.refusal { throw WorkerRefusal(refusal) }
-        try await ensureConsumer()
+        guard try await ensureConsumer() else { return nil }
         let lookedAt = time.now()
         let shards = try await kinesis.listShards(stream: configuration.streamName)
         let tree = ShardTree(shards)

@@ -69,11 +69,14 @@ struct WorkerMachine: Machine, Sendable {
         var held: HeldLease
         var shard: ShardMachine
         var isReleasing = false
+        /// Of the memory for records.
+        var claim = 0
     }
 
     let configuration: WorkerConfiguration
     var generator: SeededGenerator
     var tenures = Tenures()
+    private(set) var prefetch: PrefetchBudget
     /// For tests: every event advances every tenure.
     var isThorough = false
     var rows: [String: LeaseRow] = [:]
@@ -109,6 +112,7 @@ struct WorkerMachine: Machine, Sendable {
         self.configuration = configuration
         self.generator = generator
         upkeep = Upkeep(configuration)
+        prefetch = PrefetchBudget(bytesMax: configuration.prefetchBytesMaxPerWorker)
     }
 
     var isFinished: Bool { isShuttingDown && tenures.isEmpty && takes.isEmpty }
@@ -177,6 +181,7 @@ struct WorkerMachine: Machine, Sendable {
     private mutating func advance(_ key: String, _ now: Timestamp) -> [Effect] {
         guard var tenure = tenures[key] else { return [] }
         var effects: [Effect] = []
+        tenure.shard.retrieval.allowance = prefetch.allowance(before: tenure.claim, shards: tenures.values.count)
         // The two machines answer each other; each round settles at least one step, so the rounds are few.
         for round in 0..<16 {
             let fromLease = tenure.held.advance(now)
@@ -185,11 +190,12 @@ struct WorkerMachine: Machine, Sendable {
             let fromShard = tenure.shard.advance(
                 now, deliverUntil: tenure.held.deliveryFence, fence: tenure.held.fence)
             effects += route(fromShard, &tenure, now)
-            if fromLease.isEmpty, fromShard.isEmpty {
-                tenures.settle(key, tenure, at: now)
-                break
-            }
-            if round == 15 { tenures[key] = tenure }
+            let isSettled = fromLease.isEmpty && fromShard.isEmpty
+            guard isSettled || round == 15 else { continue }
+            tenure.claim = tenure.shard.retrieval.claimedBytes
+            prefetch.settle(tenure.claim)
+            if isSettled { tenures.settle(key, tenure, at: now) } else { tenures[key] = tenure }
+            break
         }
         return effects + endIfOver(key)
     }
@@ -265,6 +271,7 @@ struct WorkerMachine: Machine, Sendable {
         guard let tenure = tenures[key], tenure.held.isOver, !tenure.held.isWriting else { return [] }
         guard tenure.shard.isComplete || (isShuttingDown && tenure.isReleasing) else { return [] }
         tenures[key] = nil
+        prefetch.settle(-tenure.claim)
         return [.forget(tenure: tenure.token)]
     }
 

@@ -214,8 +214,8 @@ extension DaemonConfigurationLoading {
         }
     }
 
-    /// Java takes fan-out unless a property of polling is given. Here that holds where the file says DEFAULT or speaks of
-    /// fan-out; a file that says nothing means polling, which costs nothing and needs no consumer.
+    /// Java takes fan-out unless a property of polling is given. Here that holds where the file says DEFAULT or speaks
+    /// of fan-out; a file that says nothing means polling, which costs nothing and needs no consumer.
     private mutating func chooseTheRetrieval() {
         let mode = given["retrievalMode"]
         let polling = [

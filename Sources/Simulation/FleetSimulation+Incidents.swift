@@ -31,7 +31,17 @@ extension FleetSimulation {
         case .merge: try await merge()
         case .release: release()
         case .join: startWorker()
+        case .deregister: try await deregister()
         }
+    }
+
+    private func deregister() async throws {
+        let kinesis = world.trueKinesis
+        let stream = try await kinesis.describeStreamSummary(World.streamName)
+        incident("deregister the consumer")
+        _ = try await kinesis.client.call(
+            "DeregisterStreamConsumer",
+            ["StreamARN": .string(stream.arn), "ConsumerName": .string(World.applicationName)])
     }
 
     /// A running worker that nothing happens to yet; `nil` where too few would be left.

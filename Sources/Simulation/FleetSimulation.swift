@@ -69,6 +69,8 @@ final class FleetSimulation: Sendable {
             configuration.dynamoDB.staleReads = DynamoDBSettings.StaleReads(
                 probability: 0.1, ageMax: scenario.staleness)
         }
+        // So that a run sees subscriptions end by themselves.
+        configuration.subscriptionLifetime = .seconds(20)
         let trace = Trace(listener: tracer)
         let emulator = Emulator(configuration: configuration, time: simulator.time, seed: generator.next())
         self.scenario = scenario
@@ -191,6 +193,10 @@ final class FleetSimulation: Sendable {
         configuration.completedLeaseCleanupInterval = .seconds(20)
         configuration.leasesRecoveryAuditorInterval = .seconds(15)
         configuration.shutdownGrace = .seconds(5)
+        // No choice of the seed is used up where nobody subscribes.
+        if world.options.fanOut > 0, generator.chance(world.options.fanOut) {
+            configuration.retrieval = .fanOut(FanOutConsumer())
+        }
         return configuration
     }
 

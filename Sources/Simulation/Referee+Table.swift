@@ -109,6 +109,19 @@ extension Referee {
         state.confirmed[key]?[worker] = nil
     }
 
+    /// Whoever was robbed may believe that it holds the lease until its fence, and no longer.
+    func subscribed(_ shardID: String, by worker: Incarnation, sentAt: Timestamp) {
+        state.withLock { state in
+            if let confirmed = state.confirmed[shardID]?[worker] {
+                guard sentAt > confirmed + failoverTime + tolerance else { return }
+            } else {
+                guard let released = state.releasedAt[shardID], sentAt > released else { return }
+            }
+            report(
+                .holderSubscribes, "\(worker.workerID) subscribes to \(shardID), whose lease it does not hold", &state)
+        }
+    }
+
     /// - Parameter action: as IAM calls it, `dynamodb:Scan`.
     func called(_ action: String) { state.withLock { _ = $0.report.actions.insert(action) } }
 

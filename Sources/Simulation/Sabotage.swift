@@ -22,6 +22,10 @@ package enum Sabotage: String, Hashable, Sendable, CaseIterable {
     case subSequenceRoundedUp
     /// A take does not require the counter that was read.
     case unconditionalTake
+    /// A subscription that follows another one starts at the tip of the shard.
+    case resumesAtLatest
+    /// A subscription that follows another one starts after a record that was not read yet.
+    case resumesAheadOfContinuation
 }
 
 /// Rewrites what passes, as the sabotage says.
@@ -60,7 +64,21 @@ struct SabotagedTransport: Transport {
     }
 
     func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
-        try await inner.open(request)
+        guard var input = try? JSON.decode(Bytes(request.body)),
+            input["StartingPosition"]?["Type"]?.string == "AFTER_SEQUENCE_NUMBER",
+            let number = input["StartingPosition"]?["SequenceNumber"]?.string.flatMap({ SequenceNumber($0) })
+        else { return try await inner.open(request) }
+        var request = request
+        switch sabotage {
+        case .resumesAtLatest: input["StartingPosition"] = ["Type": "LATEST"]
+        case .resumesAheadOfContinuation:
+            guard var parts = SequenceNumberParts(number, now: UnixTime(milliseconds: .max)) else { break }
+            parts.counter += 1
+            input["StartingPosition"]?["SequenceNumber"] = .string(parts.sequenceNumber.description)
+        default: break
+        }
+        request.body = JSON.encode(input)
+        return try await inner.open(request)
     }
 
     /// Somebody else's lease reads as SHARD_END if its shard is an adjacent parent; those have odd numbers here as

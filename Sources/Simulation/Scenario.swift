@@ -19,6 +19,8 @@ struct Scenario: Sendable {
         /// An operator gives one lease of a worker up.
         case release
         case join
+        /// Somebody deregisters the consumer of the fan-out workers.
+        case deregister
     }
 
     var failoverTime: Duration
@@ -39,6 +41,9 @@ struct Scenario: Sendable {
         for kind in kinds {
             let at = Duration.milliseconds(Int64.random(in: 1000...max(2000, latest), using: &generator))
             incidents.append((at, incident(kind, &generator)))
+        }
+        if options.fanOut > 0, generator.chance(0.5) {
+            incidents.append((.milliseconds(Int64.random(in: 20_000...40_000, using: &generator)), .deregister))
         }
         incidents.sort { $0.at < $1.at }
     }

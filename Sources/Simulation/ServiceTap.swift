@@ -25,6 +25,11 @@ struct ServiceTap: Transport {
 
     func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
         referee.called("\(request.isForDynamoDB ? "dynamodb" : "kinesis"):\(request.operation)")
+        if request.operation == "SubscribeToShard", let input = try? JSON.decode(Bytes(request.body)),
+            let shard = input["ShardId"]?.string
+        {
+            referee.subscribed(shard, by: worker, sentAt: request.sentAt)
+        }
         return try await EmulatorDoor(emulator: emulator).open(request)
     }
 
@@ -54,10 +59,9 @@ struct ServiceTap: Transport {
         let response = try await perform(request)
         guard response.status == 200 else { return response }
         let after = try await row(key)
-        let sentAt = Timestamp(nanoseconds: request.headers[FaultyTransport.sentHeader].flatMap { Int64($0) } ?? 0)
         var children: [String] = []
         if after?.isEnded == true, before?.isEnded == false { children = try await childShards(of: key) }
-        referee.wrote(key, before: before, after: after, by: worker, sentAt: sentAt, children: children)
+        referee.wrote(key, before: before, after: after, by: worker, sentAt: request.sentAt, children: children)
         return response
     }
 
@@ -82,5 +86,12 @@ struct ServiceTap: Transport {
                 url: Endpoint(scheme: "http", host: "simulated"), headers: [Header("X-Amz-Target", target)],
                 body: JSON.encode(input)))
         return (try? JSON.decode(response.body)) ?? .null
+    }
+}
+
+extension Request {
+    /// True time.
+    fileprivate var sentAt: Timestamp {
+        Timestamp(nanoseconds: headers[FaultyTransport.sentHeader].flatMap { Int64($0) } ?? 0)
     }
 }

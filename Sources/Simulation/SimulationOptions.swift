@@ -9,6 +9,8 @@ package struct SimulationOptions: Hashable, Sendable {
     /// How long the fleet may take to come to rest, as a multiple of its failover time. A worker that joined last
     /// steals one lease in two failover times.
     package var restWithin = 40
+    /// The part of the workers that read by enhanced fan-out, all as one consumer; the others poll.
+    package var fanOut = 0.0
     /// Breaks the engine on purpose; some invariant must notice.
     package var sabotage: Sabotage?
     /// Ends the run at the first violation: enough to prove that a sabotage is noticed.
@@ -40,6 +42,8 @@ package enum Invariant: String, Hashable, Sendable, CaseIterable {
     case oneUnfencedProcessor
     /// No batch is handed over later than the failover time after the last successful renewal was sent.
     case nothingAfterTheFence
+    /// Who holds no lease of a shard does not subscribe to it.
+    case holderSubscribes
     /// Who does not hold the lease changes no checkpoint.
     case zombieNeverCheckpoints
     /// SHARD_END is stored only after every child has a lease.

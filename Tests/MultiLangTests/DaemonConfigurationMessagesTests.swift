@@ -134,7 +134,7 @@ struct DaemonConfigurationMessagesTests {
             (["retrievalMode = DEFAULT", "maxRecords = 5"], .polling, [.note]),
             (["retrievalMode = DEFAULT", "pollingConfig.idleTimeBetweenReadsInMillis = 500"], .polling, [.note]),
             (["fanoutConfig.consumerName = words"], .fanOut(FanOutConsumer(name: "words")), [.note]),
-            (["fanoutConfig.consumerName = words", "maxRecords = 5"], .polling, [.warning]),
+            (["fanoutConfig.consumerName = words", "maxRecords = 5"], .polling, [.note, .warning]),
         ] as [([String], RetrievalMode, [PropertiesMessage.Severity])])
     func `a file chooses between polling and fan-out as Java does, and polls where it says nothing`(
         _ lines: [String], _ mode: RetrievalMode, _ said: [PropertiesMessage.Severity]

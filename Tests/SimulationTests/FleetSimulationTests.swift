@@ -30,10 +30,28 @@ func aFleetKeepsEveryInvariant(seed: UInt64) {
     expectATest(report)
 }
 
+/// Fan-out workers among polling ones, all as one consumer, that change their shards among themselves.
+@Test(arguments: 0..<seedsTested)
+func aFleetWithFanOutKeepsEveryInvariant(seed: UInt64) {
+    var options = SimulationOptions()
+    options.turmoil = .seconds(45)
+    options.fanOut = seed % 2 == 0 ? 0.6 : 1
+    let report = simulate(seed: seed, options: options)
+    #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s and fan-out \(options.fanOut)")
+    expectATest(report)
+    #expect(report.actions.contains("kinesis:SubscribeToShard"))
+    if options.fanOut == 1 {
+        // Whether the consumer is seen from both sides, by name and by ARN, is the same permission.
+        let allowed = Set(LeastPolicy.actions(for: .consume, .fanOut(consumer: "simulated")))
+        #expect(report.actions.isSubset(of: allowed), "\(report.actions.subtracting(allowed))")
+    }
+}
+
 @Test func oneSeedTwiceIsTheSameRun() {
     var options = SimulationOptions()
     options.turmoil = .seconds(15)
-    for seed in [7, 8] as [UInt64] {
+    for seed in [7, 8, 9] as [UInt64] {
+        options.fanOut = seed == 9 ? 0.7 : 0
         var (first, second): ([String], [String]) = ([], [])
         let firstReport = simulate(seed: seed, options: options, trace: { first.append($0) })
         let secondReport = simulate(seed: seed, options: options, trace: { second.append($0) })

@@ -11,6 +11,7 @@ private func noticer(of sabotage: Sabotage) -> Set<Invariant> {
     case .expiryByWallClock: [.oneUnfencedProcessor]
     case .childrenNotCreated: [.childrenBeforeShardEnd]
     case .subSequenceRoundedUp: [.storedAsAsked]
+    case .resumesAtLatest, .resumesAheadOfContinuation: [.nothingBelowCheckpointSkipped, .deliveredAtLeastOnce]
     case .unconditionalTake: [.oneUnfencedProcessor, .counterNeverFalls]
     }
 }
@@ -33,6 +34,7 @@ func aBrokenEngineIsNoticed(sabotage: Sabotage) {
     let seeds: [UInt64] = sabotage == .oneParentChecked ? [3, 4, 11, 12, 13, 14, 15, 16] : [0, 1, 2, 5, 6, 8]
     var options = SimulationOptions()
     options.sabotage = sabotage
+    if [.resumesAtLatest, .resumesAheadOfContinuation].contains(sabotage) { options.fanOut = 1 }
     options.stopsAtViolation = true
     let noticedBy = noticer(of: sabotage)
     let isNoticed = seeds.contains { seed in

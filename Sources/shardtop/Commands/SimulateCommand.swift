@@ -23,8 +23,12 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "Break the engine on purpose: \(Sabotage.allCases.map(\.rawValue).joined(separator: ", ")).")
     var sabotage: String?
 
+    @Option(help: "The part of the workers that read by enhanced fan-out, 0 to 1.")
+    var fanOut = 0.0
+
     func run() async throws {
         var options = SimulationOptions()
+        options.fanOut = fanOut
         if let sabotage {
             guard let chosen = Sabotage(rawValue: sabotage) else {
                 throw Failure(

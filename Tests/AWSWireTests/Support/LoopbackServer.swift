@@ -1,5 +1,6 @@
 import AWSWire
 import Glibc
+import Machine
 import Synchronization
 
 @testable import CurlTransport
