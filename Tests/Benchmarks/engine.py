@@ -173,7 +173,7 @@ def measure(shards, size, modes, options, classes):
                             run = ours if side == "shardtop" else theirs
                             sides[side].append(run(bench, emulator, mode, application, total, *(
                                 [classes] if side == "java" else [])))
-                        except AssertionError as failure:
+                        except (AssertionError, OSError) as failure:
                             print(f"# {side} {mode} {shards} × {size}: FAILED {str(failure)[:300]}", flush=True)
                             for running in bench.running[1:]:
                                 running.close()

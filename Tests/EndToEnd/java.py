@@ -14,8 +14,8 @@ from multilang import CHILDREN, install, kclpy
 # Less compiling, one collector thread: a daemon that runs for a minute should not spend it on warming up.
 JVM = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:CICompilerCount=1")
 DAEMON = "software.amazon.kinesis.multilang.MultiLangDaemon"
-# What Java logs as errors about itself, whatever the services answer: its own end by a signal.
-OWN_ERRORS = re.compile(r"Encountered an error while shutting down|TimeoutException|MultiLangDaemon .*shutdown")
+# Java's own: its hook for SIGTERM waits as long as shutdownGraceMillis says, also when everything has ended before.
+OWN_ERROR = re.compile(r"Encountered an error during shutdown.* / java\.util\.concurrent\.TimeoutException")
 
 
 def jars():
@@ -58,14 +58,15 @@ class Daemon:
         return self.process.stdout + self.process.stderr
 
     def errors(self):
-        """Lines that Java logged as errors, with the exception below each, but those of its own end."""
+        """Lines that Java logged as errors, with what stands below each, but those of its own end."""
         lines = self.log.split("\n")
         found = []
         for i, line in enumerate(lines):
-            if re.search(r"\bERROR\b", line) and not OWN_ERRORS.search(line):
-                below = [x for x in lines[i + 1:i + 4] if re.match(r"\s|[a-z.]+Exception|Caused by", x)]
-                if not OWN_ERRORS.search(" ".join(below)):
-                    found.append(" / ".join([line, *below])[:500])
+            if re.search(r"\bERROR\b", line):
+                below = [x.strip() for x in lines[i + 1:i + 6] if not re.match(r"\d{4}-\d\d-\d\d ", x)]
+                error = " / ".join([line, *below])
+                if not OWN_ERROR.search(error):
+                    found.append(error[:600])
         return found
 
     def told(self, missed=""):

@@ -3,9 +3,9 @@
 
     SHARDTOP=… .venv-tests/bin/python Tests/Referees/mixed_fleet.py [--minutes 10] [--seed 1] [--failover 10000]
 
-Two Java daemons and two `shardtop consume` read 16 shards while records flow and workers are killed, join and leave,
-leases are evicted (from the command line and from the dashboard) and shards split and merge. Prints a report; the
-status is 1 where a record is missing, out of order or before its parent's end, a row cannot be read, Java logged an
+Two Java daemons and two `shardtop consume` read 16 shards while records flow and workers are killed, join, leave and
+pause, leases are evicted (from the command line and from the dashboard) and shards split and merge. Prints a report;
+the status is 1 where a record is missing, out of order or before its parent's end, a row cannot be read, Java logged an
 error, or the leases were not balanced within one in time.
 """
 
@@ -16,6 +16,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,7 +121,7 @@ class Fleet:
         living = self.alive()
         choices = ["split", "merge", "evict", "dashboard"]
         if len(living) > 2:
-            choices += ["kill", "kill", "leave"]
+            choices += ["kill", "kill", "leave", "pause"]
         if len(living) < 6:
             choices += ["join"]
         what = self.random.choice(choices)
@@ -137,6 +138,15 @@ class Fleet:
             time.sleep(self.random.choice([0, 1, 5]))
             victim.running.process.wait(10)
             victim.start()
+
+    def pause(self):
+        """A zombie: stopped for longer than its leases live, then on again."""
+        victim = self.random.choice(self.alive())
+        length = self.random.choice([0.7, 1.5, 3]) * self.options.failover / 1000
+        self.say(f"{victim.name} is paused for {length:.1f} s")
+        victim.running.send(signal.SIGSTOP)
+        time.sleep(length)
+        victim.running.send(signal.SIGCONT)
 
     def leave(self):
         leaver = self.random.choice(self.alive())
