@@ -168,7 +168,7 @@ enum KinesisInput {
             violations.append(
                 "Value \(text(of: value, member)) at '\(path())' failed to satisfy constraint: \(constraint)")
         }
-        guard let value else {
+        guard let value, value != .null else {
             if member.isRequired { violate("Member must not be null") }
             return
         }
@@ -267,7 +267,7 @@ enum KinesisInput {
 
     private static func text(of value: AWSValue?, _ member: KinesisMember) -> String {
         switch (value, member.kind) {
-        case (nil, _): return "null"
+        case (nil, _), (.null, _): return "null"
         case (.string, .blob), (.bytes, .blob):
             let count = value.map { length(of: $0, member.kind) } ?? 0
             return "'java.nio.HeapByteBuffer[pos=0 lim=\(count) cap=\(count)]'"

@@ -297,4 +297,34 @@ import Testing
                     == "Shard shardId-000000000007 in stream words under account 123456789012 does not exist")
         }
     }
+
+    @Test("Each operation of the service model is known", arguments: Door.allCases)
+    func operations(door: Door) async throws {
+        let operations = [
+            "AddTagsToStream", "CreateStream", "DecreaseStreamRetentionPeriod", "DeleteResourcePolicy", "DeleteStream",
+            "DeregisterStreamConsumer", "DescribeAccountSettings", "DescribeLimits", "DescribeStream",
+            "DescribeStreamConsumer", "DescribeStreamSummary", "DisableEnhancedMonitoring", "EnableEnhancedMonitoring",
+            "GetRecords", "GetResourcePolicy", "GetShardIterator", "IncreaseStreamRetentionPeriod", "ListShards",
+            "ListStreamConsumers", "ListStreams", "ListTagsForResource", "ListTagsForStream", "MergeShards",
+            "PutRecord", "PutRecords", "PutResourcePolicy", "RegisterStreamConsumer", "RemoveTagsFromStream",
+            "SplitShard", "StartStreamEncryption", "StopStreamEncryption", "SubscribeToShard", "TagResource",
+            "UntagResource", "UpdateAccountSettings", "UpdateMaxRecordSize", "UpdateShardCount", "UpdateStreamMode",
+            "UpdateStreamWarmThroughput",
+        ]
+        let withoutInput: Set = ["DescribeAccountSettings", "DescribeLimits", "ListStreams"]
+        #expect(operations.count == 39)
+        try await through(door) { (subject) async throws in
+            for operation in operations {
+                let type = try await subject.failure(operation, [:])?.type
+                let isFine =
+                    withoutInput.contains(operation)
+                    ? type == nil : type == "ValidationException" || type == "InvalidArgumentException"
+                #expect(isFine, "\(operation): \(type ?? "no error")")
+            }
+            #expect(
+                try await subject.failure("PutRecords", ["StreamName": "words", "Records": .list([.null])])?.message
+                    == "1 validation error detected: Value null at 'records.1.member' failed to satisfy constraint: "
+                    + "Member must not be null")
+        }
+    }
 }
