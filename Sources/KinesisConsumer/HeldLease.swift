@@ -44,8 +44,10 @@ struct HeldLease: Sendable {
 
     let table: String
     let owner: String
-    let failoverTime: Duration
-    let renewInterval: Duration
+    private(set) var failoverTime: Duration
+    private var renewInterval: Duration
+    /// A shorter failover time that holds from the next renewal on.
+    private var nextFailoverTime: Duration?
     private(set) var lease: Lease
     /// When the last write that succeeded was sent.
     private(set) var confirmedAt: Timestamp
@@ -89,6 +91,14 @@ struct HeldLease: Sendable {
         if isOver { return .never }
         if isWriting { return fence }
         return min(fence, max(notBefore, queue.isEmpty && unknown == nil ? nextRenewal : .zero))
+    }
+
+    /// The fence comes closer only with a renewal at the new pace; a lease that was renewed in time stays held.
+    mutating func adapt(to pace: WorkerMachine.Pace) {
+        nextFailoverTime = pace.failoverTime < failoverTime ? pace.failoverTime : nil
+        failoverTime = max(failoverTime, pace.failoverTime)
+        renewInterval = pace.renewInterval
+        nextRenewal = min(nextRenewal, confirmedAt + renewInterval)
     }
 
     mutating func enqueue(_ write: Write) { queue.append(write) }
@@ -202,6 +212,7 @@ struct HeldLease: Sendable {
             // Wraps like the write that was sent, whatever the row held.
             lease.leaseCounter &+= 1
             confirmedAt = max(confirmedAt, sent.at)
+            if let shorter = nextFailoverTime { (failoverTime, nextFailoverTime) = (shorter, nil) }
         }
         switch sent.write {
         case .renew: return []

@@ -38,6 +38,7 @@ func shardSync(
     if !unexpected.isEmpty, !ignoreUnexpectedChildShards {
         return ShardSyncResult(leasesToCreate: [], unexpectedChildren: Set(unexpected).sorted())
     }
+    let position = position.beside(leases)
     var family = Family(tree, leases: leases)
     let skipped = Set(unexpected)
     for shard in tree.open where !skipped.contains(shard.shardID) { family.need(shard.shardID) }
@@ -94,6 +95,17 @@ private func oldestFirst(_ shards: [Shard]) -> [Shard] {
 }
 
 extension InitialPosition {
+    /// AT_TIMESTAMP in a row makes a Java worker that is configured otherwise fail at every initialize (kcl.md §0.11).
+    /// Where a row shows that others are, TRIM_HORIZON is written instead, which skips nothing.
+    fileprivate func beside(_ leases: [Lease]) -> InitialPosition {
+        guard case .atTimestamp = self else { return self }
+        let isAnothers = leases.contains {
+            // A child starts at TRIM_HORIZON whatever the initial position.
+            $0.checkpoint.position == .latest || ($0.checkpoint.position == .trimHorizon && $0.parentShardIDs.isEmpty)
+        }
+        return isAnothers ? .trimHorizon : self
+    }
+
     /// The sentinel that a new lease starts with.
     var checkpoint: Checkpoint {
         switch self {

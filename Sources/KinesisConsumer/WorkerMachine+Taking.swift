@@ -29,7 +29,7 @@ extension WorkerMachine {
 
     mutating func observe(_ lease: Lease, _ now: Timestamp) {
         readAt[lease.leaseKey] = now
-        liveness.observe(key: lease.leaseKey, counter: lease.leaseCounter, owner: lease.leaseOwner, at: now)
+        liveness.observe(lease, at: now)
     }
 
     /// Whether the lease's owner is judged dead at `now`.
@@ -45,57 +45,37 @@ extension WorkerMachine {
             || (isStreamGone && tenures[lease.leaseKey] != nil)
     }
 
-    /// The owners that are alive, ourselves included, sorted: the ranks by which the table is shared out for reading.
-    func liveOwners() -> [String] {
-        var owners: Set<String> = [configuration.workerID]
-        for case .lease(let lease) in rows.values {
-            if let owner = lease.leaseOwner, let seen = liveness[lease.leaseKey],
-                let expiry = liveness.expiry(of: lease.leaseKey, configured: configuration.failoverTime),
-                // A row outside our segments is read rarely; it is presumed alive until it is read again.
-                (readAt[lease.leaseKey] ?? seen.notBefore) < expiry
-            {
-                owners.insert(owner)
-            }
-        }
-        return owners.sorted()
-    }
+    // MARK: What is taken
 
     /// Takes and steals what the rules give us now.
     mutating func takeLeases(maySteal: Bool, _ now: Timestamp) -> [Effect] {
         guard !isShuttingDown, refusal == nil else { return [] }
-        let fresh = now - configuration.segmentScanInterval * 3
-        var active: [Lease] = []
-        var expired: Set<String> = []
-        for key in rows.keys.sorted() {
-            guard let lease = rows[key]?.lease, !lease.isEnded, !lease.isMultiStream else { continue }
-            guard isOurs(lease) else {
-                upkeep.unknownKeys.insert(key)
-                continue
-            }
-            active.append(lease)
-            // Only a row that was read lately shows by its counter that its owner stands still.
-            if isExpired(key, now), maySteal || (readAt[key] ?? .zero) >= fresh { expired.insert(key) }
-        }
-        let held = Set(tenures.keys)
-        let view = TakingView(
-            me: configuration.workerID, leases: active, expired: expired, held: held,
+        var view = TakingView(
+            me: configuration.workerID, leases: [], held: Set(tenures.keys),
             maxLeases: configuration.maxLeasesForWorker, maxToSteal: configuration.maxLeasesToStealAtOneTime,
             mayTakeOverTarget: true, maySteal: maySteal)
-        let decision = decideTaking(view, using: &generator)
-        if isMeasured { taking = counts(of: decision, view, now) }
-        return slowStart(decision.take).compactMap { take($0, isSteal: false, now) }
-            + decision.steal.compactMap { take($0, isSteal: true, now) }
-    }
-
-    /// Of the leases that nobody ever owned at most half are taken at once, so that workers which start together share
-    /// them out, instead of one taking all and being robbed by the others.
-    private func slowStart(_ keys: [String]) -> [String] {
-        let isNew = { (key: String) in
-            rows[key]?.lease.map { $0.leaseOwner == nil && $0.leaseCounter == 0 } ?? false
+        // Java counts every lease. Two rules beside each other would never agree on who has too many.
+        let countsEnded = !foreignNeighbours().isEmpty
+        let fresh = now - configuration.segmentScanInterval * 3
+        for key in rows.keys.sorted() {
+            guard let lease = rows[key]?.lease, countsEnded || !lease.isEnded, !lease.isMultiStream else { continue }
+            guard isOurs(lease) else {
+                if !lease.isEnded { upkeep.unknownKeys.insert(key) }
+                continue
+            }
+            view.leases.append(lease)
+            // Only a row that was read lately shows by its counter that its owner stands still.
+            if isExpired(key, now), maySteal || (readAt[key] ?? .zero) >= fresh { view.expired.insert(key) }
+            if let seen = liveness[key], now - seen.changedAt > configuration.failoverTime * 3 {
+                view.veryOld.insert(key)
+            }
         }
-        let new = keys.filter(isNew)
-        let now = Set(new.prefix((new.count + 1) / 2))
-        return keys.filter { !isNew($0) || now.contains($0) }
+        if isNewcomer { view.newMax = tenures.isEmpty && takes.isEmpty ? 1 : 0 }
+        let decision = decideTaking(view, using: &generator)
+        if isNewcomer, decision.mine + decision.take.count < decision.target { upkeep.lookSoon(now) }
+        if isMeasured { taking = counts(of: decision, view, now) }
+        return decision.take.compactMap { take($0, isSteal: false, now) }
+            + decision.steal.compactMap { take($0, isSteal: true, now) }
     }
 
     mutating func take(_ key: String, isSteal: Bool, _ now: Timestamp) -> Effect? {
@@ -106,6 +86,9 @@ extension WorkerMachine {
         }
         takes[key] = isSteal
         return .take(
-            key: key, LeaseTable.take(table: configuration.tableName, lease, by: configuration.workerID))
+            key: key,
+            LeaseTable.take(
+                table: configuration.tableName, lease, by: configuration.workerID,
+                failoverTime: configuration.failoverTime))
     }
 }

@@ -45,6 +45,11 @@ struct Upkeep: Sendable {
         nextCleanup = now + configuration.completedLeaseCleanupInterval
     }
 
+    /// Whoever is new here looks again soon, however rarely the table is read otherwise.
+    mutating func lookSoon(_ now: Timestamp) {
+        nextSegmentScan = min(nextSegmentScan, now + configuration.segmentScanInterval)
+    }
+
     /// The pause between segment scans. All workers together read the table once in it; of a provisioned table's
     /// reads the fleet uses at most a fifth: a tenth for segments, a tenth for whole scans.
     var segmentInterval: Duration {
@@ -107,7 +112,7 @@ extension WorkerMachine {
         let isTakersRun = now >= upkeep.nextWholeScan
         guard upkeep.scanning == nil, isTakersRun || now >= upkeep.nextSegmentScan else { return nil }
         var scan = Scan(segment: 0, segments: 1)
-        if !isTakersRun {
+        if !isTakersRun, !isNewcomer {
             let (segments, mine) = readingShare()
             if segments > 1 {
                 upkeep.turn += 1
@@ -118,27 +123,6 @@ extension WorkerMachine {
         return scan
     }
 
-    /// How the table is shared out for reading: as many segments as there are owners in it, the dead included as long
-    /// as a row names them, so that everybody who knows the same rows shares them out the same. Each reads the segment
-    /// of its rank, those of the dead before it, and that of the first living one before it, so that a worker that is
-    /// gone leaves none unread.
-    private func readingShare() -> (segments: Int, mine: [Int]) {
-        var named: Set<String> = [configuration.workerID]
-        for case .lease(let lease) in rows.values where !lease.isEnded {
-            if let owner = lease.leaseOwner { named.insert(owner) }
-        }
-        let owners = named.sorted()
-        guard owners.count > 1, let rank = owners.firstIndex(of: configuration.workerID) else { return (1, [0]) }
-        let living = Set(liveOwners())
-        var mine = [rank]
-        for distance in 1..<owners.count {
-            let other = (rank + owners.count - distance) % owners.count
-            mine.append(other)
-            if living.contains(owners[other]) { break }
-        }
-        return (owners.count, mine)
-    }
-
     mutating func scanned(_ scan: Scan, _ read: [LeaseRow], _ units: Double, _ now: Timestamp) -> [Effect] {
         guard let scanning = upkeep.scanning, scanning.scan == scan else { return [] }
         upkeep.scanning = nil
@@ -146,6 +130,8 @@ extension WorkerMachine {
         // Clamped, because it becomes a duration and comes from outside.
         if scan.isWhole { upkeep.wholeScanUnits = min(max(0, units), 1e6) }
         note(read, isWhole: scan.isWhole, now)
+        if scan.isWhole { isNewcomer = false }
+        adaptPace(now)
         scheduleScans(after: scanning, now)
         // Parents that ended in other workers: children that wait for them here look again.
         tenures.parentsMayHaveEnded(Set(read.lazy.compactMap(\.lease).filter(\.isEnded).map(\.shardID)))
@@ -265,8 +251,7 @@ extension WorkerMachine {
     /// The elected worker looks for hash ranges that no lease covers; seen often enough, the shards are synced.
     private mutating func audit(_ now: Timestamp) -> [Effect] {
         let leases = rows.values.compactMap(\.lease).filter { !$0.isEnded && isOurs($0) }
-        let leader = shardSyncLeader(owners: leases.compactMap(\.leaseOwner))
-        guard leader == nil || leader == configuration.workerID else {
+        guard isElected else {
             upkeep.holeSightings = 0
             return isMeasured ? [.report(WorkerMeasure(.auditByAnother))] : []
         }
@@ -308,7 +293,8 @@ extension WorkerMachine {
             let isMine = tenures[key]?.shard.hasEnded ?? (lease.leaseOwner == configuration.workerID)
             let isOrphan = !(lease.leaseOwner.map(living.contains) ?? false)
             guard isMine || (isLeader && isOrphan) else { return nil }
-            return mayDelete(lease, leases: leases, tree: listed) ? .delete(key: key) : nil
+            guard mayDelete(lease, leases: leases, tree: listed) else { return nil }
+            return .delete(key: key, LeaseTable.deletion(of: lease, by: configuration.workerID))
         }
     }
 

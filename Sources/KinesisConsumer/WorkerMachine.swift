@@ -37,7 +37,7 @@ struct WorkerMachine: Machine, Sendable {
         case write(key: String, tenure: Int, UpdateItem)
         case read(key: String)
         case create([Lease], lookedAt: Timestamp)
-        case delete(key: String)
+        case delete(key: String, LeaseTable.Deletion)
         case setHashKeyRange(key: String, HashKeyRange)
         case shard(tenure: Int, leaseKey: String, ShardMachine.Effect)
         /// The tenure is over: its processor and its batches can go.
@@ -89,6 +89,10 @@ struct WorkerMachine: Machine, Sendable {
     var takes: [String: Bool] = [:]
     /// Steals that are tried once more.
     private var secondTries: Set<String> = []
+    /// Has not seen the whole table since it became visible in it.
+    var isNewcomer = true
+    /// How often the held leases are renewed, and when they are fenced.
+    var pace: Pace
     /// Leases given up on purpose: not taken back before this.
     var avoided: [String: Timestamp] = [:]
     var upkeep: Upkeep
@@ -106,11 +110,12 @@ struct WorkerMachine: Machine, Sendable {
     /// Why the worker may not go on beside this fleet.
     private(set) var refusal: String?
     private var wakeAt = Timestamp.never
-    private var warnedOwners: Set<String> = []
+    var warnedOwners: Set<String> = []
 
     init(_ configuration: WorkerConfiguration, generator: SeededGenerator) {
         self.configuration = configuration
         self.generator = generator
+        pace = configuration.pace
         upkeep = Upkeep(configuration)
         prefetch = PrefetchBudget(bytesMax: configuration.prefetchBytesMaxPerWorker)
     }
@@ -336,12 +341,17 @@ struct WorkerMachine: Machine, Sendable {
             if image == nil {
                 lease.leaseCounter &+= 1
                 lease.leaseOwner = configuration.workerID
+                lease.ownerMark = OwnerMark(
+                    owner: configuration.workerID, failoverTime: configuration.failoverTime)
             }
             return begin(lease, previousOwner: before?.leaseOwner, isSteal: isSteal, sentAt, now)
         case .conditionFailed(let image):
             if let image { note([.lease(image)], isWhole: false, now) } else { rows[key] = nil }
             // The victim renewed between our read and our write; the image is fresh, so one more try is in order.
-            guard isSteal, !isSecondTry, image?.leaseOwner == before?.leaseOwner else { return [] }
+            guard isSteal, !isSecondTry, image?.leaseOwner == before?.leaseOwner else {
+                // Somebody who starts now, too, was faster; without a lease nobody sees us.
+                return isNewcomer && !isSteal ? takeLeases(maySteal: false, now) : []
+            }
             secondTries.insert(key)
             return take(key, isSteal: true, now).map { [$0] } ?? []
         case .lost, .failed:
@@ -360,7 +370,7 @@ struct WorkerMachine: Machine, Sendable {
         lastToken += 1
         let held = HeldLease(
             lease, table: configuration.tableName, owner: configuration.workerID,
-            failoverTime: configuration.failoverTime, renewInterval: configuration.renewInterval, sentAt: sentAt)
+            failoverTime: pace.failoverTime, renewInterval: pace.renewInterval, sentAt: sentAt)
         let shard = ShardMachine(
             lease, tenure: lastToken, start: startPosition(lease), configuration: configuration)
         tenures[key] = Tenure(token: lastToken, held: held, shard: shard)
@@ -434,22 +444,6 @@ struct WorkerMachine: Machine, Sendable {
         guard let reason = mode.refusal else { return [changed] }
         refusal = reason
         return [changed] + shutDown(now)
-    }
-
-    /// Warns once of each owner whose pulse does not fit our failover time.
-    mutating func failoverWarnings() -> [Effect] {
-        liveOwners().compactMap { owner in
-            guard owner != configuration.workerID, !warnedOwners.contains(owner),
-                let gap = liveness.largestGap(of: owner), gap > configuration.failoverTime * 2 / 3
-            else { return nil }
-            warnedOwners.insert(owner)
-            return .emit(
-                WorkerEvent(
-                    .modeChanged, at: .zero, owner: owner,
-                    message: "\(owner) renews every \(gap.wholeMilliseconds) ms: its failoverTimeMillis seems larger "
-                        + "than ours (\(configuration.failoverTime.wholeMilliseconds)); its leases are judged by its pulse"
-                ))
-        }
     }
 
     private mutating func nextDeadline(after now: Timestamp) -> Timestamp {

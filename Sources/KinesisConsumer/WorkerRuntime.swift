@@ -70,7 +70,7 @@ final class WorkerRuntime: Sendable {
             return .written(key: key, tenure: tenure, await write(update))
         case .read(let key): return await read(key)
         case .create(let leases, let lookedAt): return await create(leases, lookedAt)
-        case .delete(let key): return .deleted(key: key, await delete(key))
+        case .delete(let key, let deletion): return .deleted(key: key, await delete(key, deletion))
         case .setHashKeyRange(let key, let range):
             // Meta-information: who fails here has lost nothing, and the next audit tries again.
             _ = await write(LeaseTable.setHashKeyRange(table: table, key, range))
@@ -121,11 +121,11 @@ final class WorkerRuntime: Sendable {
         return error.mayHaveTakenEffect ? .lost(error.description) : .failed(error.meaning, error.description)
     }
 
-    private func delete(_ key: String) async -> WriteResult {
-        let (condition, names, values) = LeaseTable.deleteCondition()
+    private func delete(_ key: String, _ deletion: LeaseTable.Deletion) async -> WriteResult {
         do {
             try await worker.dynamoDB.deleteItem(
-                table, key: LeaseTable.key(key), condition: condition, names: names, values: values)
+                table, key: LeaseTable.key(key), condition: deletion.condition, names: deletion.names,
+                values: deletion.values)
             return .stored(nil)
         } catch {
             return result(of: error)

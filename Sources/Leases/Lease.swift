@@ -22,12 +22,15 @@ public struct Lease: Hashable, Sendable {
     public var throughputKBps: Double?
     /// Multi-stream tables: the serialised stream identifier.
     public var streamName: String?
+    /// What a worker of ours wrote beside its name. It stays in the row when a Java worker takes the lease.
+    public var ownerMark: OwnerMark?
 
     public init(
         leaseKey: String, leaseOwner: String? = nil, leaseCounter: Int64 = 0, checkpoint: Checkpoint,
         ownerSwitchesSinceCheckpoint: Int64 = 0, parentShardIDs: [String] = [], childShardIDs: [String] = [],
         hashKeyRange: HashKeyRange? = nil, pendingCheckpoint: PendingCheckpoint? = nil,
-        checkpointOwner: String? = nil, throughputKBps: Double? = nil, streamName: String? = nil
+        checkpointOwner: String? = nil, throughputKBps: Double? = nil, streamName: String? = nil,
+        ownerMark: OwnerMark? = nil
     ) {
         self.leaseKey = leaseKey
         self.leaseOwner = leaseOwner
@@ -41,6 +44,7 @@ public struct Lease: Hashable, Sendable {
         self.checkpointOwner = checkpointOwner
         self.throughputKBps = throughputKBps
         self.streamName = streamName
+        self.ownerMark = ownerMark
     }
 
     /// The plain shard id, also of a multi-stream key.
@@ -54,6 +58,24 @@ public struct Lease: Hashable, Sendable {
     public var isInHandoff: Bool { checkpointOwner != nil && checkpointOwner != leaseOwner }
     /// Who processes the shard now: during a handoff still the old owner.
     public var actualOwner: String? { checkpointOwner ?? leaseOwner }
+    /// Whether the owner is a worker of ours, by its own word.
+    public var isOwnerMarked: Bool { leaseOwner != nil && ownerMark?.owner == leaseOwner }
+}
+
+/// What a worker of ours writes into the rows that it takes, beside what KCL's rows have, and no Java worker reads:
+/// that it is one of ours, and when others may think it dead.
+///
+/// Workers of ours share the table out for reading and leave ended leases out of their balance. A neighbour without the
+/// mark does neither.
+public struct OwnerMark: Hashable, Sendable {
+    /// The mark is of this worker; a row that has another owner by now carries it still.
+    public var owner: String
+    public var failoverTime: Duration
+
+    public init(owner: String, failoverTime: Duration) {
+        self.owner = owner
+        self.failoverTime = failoverTime
+    }
 }
 
 /// A checkpoint that was prepared and not yet committed (kcl.md §7).

@@ -1,4 +1,5 @@
 public import AWSWire
+import Machine
 
 /// The lease table's format: attribute names and how a row is read and written (kcl.md §1.1).
 public enum LeaseTable {
@@ -22,6 +23,13 @@ public enum LeaseTable {
         static let throughput = "throughputKBps"
         static let entityType = "entityType"
         static let streamName = "streamName"
+        /// A map that only workers of ours write and read.
+        static let ownerMark = "shardtop"
+    }
+
+    private enum MarkName {
+        static let owner = "owner"
+        static let failover = "failoverTimeMillis"
     }
 
     public static func key(_ leaseKey: String) -> Item { [hashKey: .s(leaseKey)] }
@@ -64,7 +72,18 @@ public enum LeaseTable {
             hashKeyRange: range,
             pendingCheckpoint: pending.map { PendingCheckpoint(checkpoint: $0, state: state(item)) },
             checkpointOwner: nonEmpty(item[Name.checkpointOwner]), throughputKBps: item[Name.throughput]?.double,
-            streamName: item[Name.streamName]?.string)
+            streamName: item[Name.streamName]?.string, ownerMark: mark(item))
+    }
+
+    private static func mark(_ item: Item) -> OwnerMark? {
+        guard case .m(let mark) = item[Name.ownerMark], let owner = mark[MarkName.owner]?.string,
+            let milliseconds = mark[MarkName.failover]?.int, milliseconds > 0
+        else { return nil }
+        return OwnerMark(owner: owner, failoverTime: .milliseconds(milliseconds))
+    }
+
+    static func value(_ mark: OwnerMark) -> AttributeValue {
+        .m([MarkName.owner: .s(mark.owner), MarkName.failover: .n(mark.failoverTime.wholeMilliseconds)])
     }
 
     private static func checkpoint(
@@ -99,6 +118,7 @@ public enum LeaseTable {
             Name.checkpoint: .s(lease.checkpoint.text), Name.subSequence: .n(lease.checkpoint.subSequenceNumber),
         ]
         if let owner = lease.leaseOwner { item[Name.owner] = .s(owner) }
+        if let mark = lease.ownerMark { item[Name.ownerMark] = value(mark) }
         if !lease.parentShardIDs.isEmpty { item[Name.parents] = .ss(Set(lease.parentShardIDs)) }
         if !lease.childShardIDs.isEmpty { item[Name.children] = .ss(Set(lease.childShardIDs)) }
         if let range = lease.hashKeyRange {

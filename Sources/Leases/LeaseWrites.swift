@@ -11,11 +11,19 @@ extension LeaseTable {
     }
 
     /// `worker` becomes the owner, from nobody, from a dead worker or from a living one (a steal).
-    public static func take(table: String, _ lease: Lease, by worker: String) -> UpdateItem {
+    ///
+    /// - Parameter failoverTime: where the taker itself writes: it marks the row as one of ours.
+    public static func take(
+        table: String, _ lease: Lease, by worker: String, failoverTime: Duration? = nil
+    ) -> UpdateItem {
+        let mark = failoverTime.map { value(OwnerMark(owner: worker, failoverTime: $0)) }
+        var values: [String: AttributeValue] = [":owner": .s(worker)]
+        values[":mark"] = mark
         var write = write(
-            table, lease, set: ["\(Name.owner) = :owner"], remove: [Name.checkpointOwner],
+            table, lease, set: ["\(Name.owner) = :owner"] + (mark == nil ? [] : ["\(Name.ownerMark) = :mark"]),
+            remove: [Name.checkpointOwner],
             add: lease.leaseOwner != nil && lease.leaseOwner != worker ? ["\(Name.ownerSwitches) :one"] : [],
-            values: [":owner": .s(worker)])
+            values: values)
         write.returnValues = "ALL_NEW"
         return write
     }
@@ -24,9 +32,10 @@ extension LeaseTable {
     ///
     /// During a handoff the successor stays in `leaseOwner`, so that it picks the lease up (kcl.md §2, evict [3]).
     public static func release(table: String, _ lease: Lease) -> UpdateItem {
+        let mark = lease.ownerMark == nil ? [] : [Name.ownerMark]
         var write = write(
             table, lease, set: [],
-            remove: lease.isInHandoff ? [Name.checkpointOwner] : [Name.owner, Name.checkpointOwner])
+            remove: (lease.isInHandoff ? [Name.checkpointOwner] : [Name.owner, Name.checkpointOwner]) + mark)
         guardOwners(&write, lease)
         write.returnValues = "ALL_NEW"
         return write
@@ -77,9 +86,35 @@ extension LeaseTable {
             values: [":start": .s(String(range.start)), ":end": .s(String(range.end))])
     }
 
-    /// What a DeleteItem of ours requires: a row that is still SHARD_END.
-    public static func deleteCondition() -> (condition: String, names: [String: String], values: Item) {
-        ("#checkpoint = :end", ["#checkpoint": Name.checkpoint], [":end": .s(Checkpoint.shardEnd.text)])
+    /// What a DeleteItem of ours requires: a row that is still SHARD_END and of the same owner, and of a foreign one
+    /// that it stands still. No worker that holds the lease finds its row gone.
+    public static func deletion(of lease: Lease, by worker: String) -> Deletion {
+        var values: Item = [":end": .s(Checkpoint.shardEnd.text)]
+        var condition = "#checkpoint = :end AND "
+        if let owner = lease.leaseOwner {
+            values[":owner"] = .s(owner)
+            condition += "\(Name.owner) = :owner"
+        } else {
+            condition += "attribute_not_exists(\(Name.owner))"
+        }
+        if lease.leaseOwner != worker {
+            values[":counter"] = .n(lease.leaseCounter)
+            condition += " AND \(Name.counter) = :counter"
+        }
+        return Deletion(condition: condition, names: ["#checkpoint": Name.checkpoint], values: values)
+    }
+
+    /// The condition of a DeleteItem.
+    public struct Deletion: Hashable, Sendable {
+        public var condition: String
+        public var names: [String: String]
+        public var values: Item
+
+        public init(condition: String, names: [String: String], values: Item) {
+            self.condition = condition
+            self.names = names
+            self.values = values
+        }
     }
 
     private static func write(

@@ -2,6 +2,9 @@ public import Machine
 
 /// Who is alive, judged as KCL does: a lease whose counter did not change for the failover time is expired, on the
 /// observer's own monotonic clock (kcl.md §3.1). Nothing in the table is a time.
+///
+/// The failover time is the owner's where it is known, if that is longer than the observer's: a worker of ours writes
+/// it into its rows, a Java worker shows it by its pulse.
 public struct Liveness: Sendable {
     public struct Observation: Hashable, Sendable {
         public var counter: Int64
@@ -12,32 +15,25 @@ public struct Liveness: Sendable {
         public var notBefore: Timestamp
         /// Whether the counter was ever seen to change; before that, nothing is known of the owner's pulse.
         public var hasMoved: Bool
+        /// The failover time that the owner itself wrote into the row.
+        public var declared: Duration?
     }
 
     private var observations: [String: Observation] = [:]
-    /// The gaps between two renewals seen of an owner, by owner.
-    private var gaps: [String: Gaps] = [:]
+    /// By lease key: the renewals that are being counted.
+    private var counts: [String: RenewalCount] = [:]
+    /// By owner.
+    private var pulses: [String: Pulse] = [:]
 
-    /// The largest gap of late: an outage must not slow failover down for ever.
-    private struct Gaps: Sendable {
-        /// Since `since`, and in the span before it.
-        var recent: Duration = .zero
-        var before: Duration = .zero
-        var since: Timestamp
-
-        var largest: Duration { max(recent, before) }
-    }
-
-    /// A gap is remembered for one to two of these; for longer where the next one takes longer to see.
-    private static let gapMemory: Duration = .seconds(20)
-
-    /// How old what an eventually consistent read shows may be: the counter may have moved so long before it was last
-    /// seen unmoved.
-    private static let staleness: Duration = .seconds(1)
+    /// How long an owner of which no pulse is known is waited for, at the least: a Java worker with the default of 10 s
+    /// renews every 3.3 s; what a read shows may be a second old, and the reads are up to two seconds apart.
+    public static let patience: Duration = .seconds(7)
+    /// A row may say anything.
+    private static let declaredMax: Duration = .seconds(600)
 
     public init() {}
 
-    /// Takes note of a row read at `now`. `readAt` is when the read before it of the same row happened, if it did.
+    /// Takes note of a row read at `now`, of which only the counter and the owner are known.
     public mutating func observe(key: String, counter: Int64, owner: String?, at now: Timestamp) {
         guard var seen = observations[key] else {
             observations[key] = Observation(
@@ -47,48 +43,152 @@ public struct Liveness: Sendable {
         if seen.counter == counter, seen.owner == owner {
             seen.notBefore = now
         } else {
-            if let owner, owner == seen.owner, seen.hasMoved {
-                // Only a step of one bounds the gap: it lies between the last sight of the old counter minus its age
-                // and now; the surely observed part is what counts.
-                let gap = counter == seen.counter &+ 1 ? seen.notBefore - seen.changedAt - Self.staleness : nil
-                note(gap: gap, of: owner, at: now)
-            }
             seen = Observation(
                 counter: counter, owner: owner, changedAt: now, notBefore: now, hasMoved: owner == seen.owner)
         }
         observations[key] = seen
     }
 
-    /// `gap` is `nil` where the owner moved and nothing is known of the gap: that, too, lets old gaps go.
-    private mutating func note(gap: Duration?, of owner: String, at now: Timestamp) {
-        guard var seen = gaps[owner] ?? gap.map({ _ in Gaps(since: now) }) else { return }
-        if now - seen.since > Self.gapMemory { seen = Gaps(before: seen.recent, since: now) }
-        seen.recent = max(seen.recent, gap ?? .zero)
-        gaps[owner] = seen
+    /// Takes note of a row read at `now`.
+    public mutating func observe(_ lease: Lease, at now: Timestamp) {
+        let key = lease.leaseKey
+        let before = observations[key]
+        observe(key: key, counter: lease.leaseCounter, owner: lease.leaseOwner, at: now)
+        observations[key]?.declared =
+            lease.isOwnerMarked
+            ? lease.ownerMark.map { min($0.failoverTime, Self.declaredMax) } : nil
+        guard let owner = lease.leaseOwner, !lease.isOwnerMarked else {
+            counts[key] = nil
+            return
+        }
+        guard let before, before.owner == owner, before.counter != lease.leaseCounter else {
+            if before?.owner != owner { counts[key] = RenewalCount(lease) }
+            return
+        }
+        var count = counts[key] ?? RenewalCount(lease)
+        if let pulse = count.moved(lease, from: before, at: now, known: pulses[owner]) { note(pulse, of: owner) }
+        counts[key] = count
     }
 
-    public mutating func forget(key: String) { observations[key] = nil }
+    private mutating func note(_ pulse: Pulse, of owner: String) {
+        guard let known = pulses[owner] else {
+            pulses[owner] = pulse
+            return
+        }
+        // The sharpest of late.
+        if pulse.width <= known.width || pulse.at - known.at > Pulse.memory { pulses[owner] = pulse }
+    }
+
+    public mutating func forget(key: String) {
+        observations[key] = nil
+        counts[key] = nil
+    }
 
     /// Forgets the rows that a full scan no longer showed.
     public mutating func keep(only keys: Set<String>) {
         observations = observations.filter { keys.contains($0.key) }
+        counts = counts.filter { keys.contains($0.key) }
+        let owners = Set(observations.values.compactMap(\.owner))
+        pulses = pulses.filter { owners.contains($0.key) }
     }
 
     public subscript(key: String) -> Observation? { observations[key] }
 
-    /// The largest renewal gap seen of `owner` of late; `nil` until its pulse is known.
-    public func largestGap(of owner: String) -> Duration? { gaps[owner]?.largest }
+    /// How often `owner`, who does not say so itself, renews; `nil` until it was seen.
+    public func pulse(of owner: String) -> Pulse? { pulses[owner] }
 
-    /// The failover time to use for `owner`: the larger of the configured one and three times its largest gap, so that
-    /// a foreign worker with a slower pulse is not robbed.
+    /// The failover time by which to judge `owner`, who does not say its own: what its pulse surely shows, if that is
+    /// longer than the configured one.
     public func failoverTime(of owner: String, configured: Duration) -> Duration {
-        max(configured, (largestGap(of: owner) ?? .zero) * 3)
+        guard let pulse = pulses[owner] else { return max(configured, Self.patience) }
+        if pulse.shortestFailoverTime > configured { return pulse.longestFailoverTime }
+        // It may be longer, and may be not: what is not known well is waited for.
+        return pulse.isSharp ? configured : max(configured, min(pulse.longestFailoverTime, Self.patience))
     }
 
     /// When the lease under `key` expires if its counter does not change; `nil` where it was never seen.
     public func expiry(of key: String, configured: Duration) -> Timestamp? {
         guard let seen = observations[key] else { return nil }
         guard let owner = seen.owner else { return seen.changedAt }
+        if let declared = seen.declared { return seen.changedAt + max(configured, declared) }
         return seen.changedAt + failoverTime(of: owner, configured: configured)
+    }
+}
+
+/// The time between two renewals of a worker, within bounds. KCL renews every failoverTimeMillis / 3 − 25 ms.
+public struct Pulse: Hashable, Sendable {
+    public var shortest: Duration
+    public var longest: Duration
+    /// When this was found.
+    public var at: Timestamp
+
+    public init(shortest: Duration, longest: Duration, at: Timestamp) {
+        self.shortest = shortest
+        self.longest = longest
+        self.at = at
+    }
+
+    /// KCL's margin for clock granularity.
+    private static let epsilon: Duration = .milliseconds(25)
+    static let memory: Duration = .seconds(60)
+
+    public var width: Duration { longest - shortest }
+    public var shortestFailoverTime: Duration { (shortest + Self.epsilon) * 3 }
+    public var longestFailoverTime: Duration { (longest + Self.epsilon) * 3 }
+    /// Known to a third.
+    public var isSharp: Bool { shortest > .zero && longest * 3 <= shortest * 4 }
+}
+
+/// Counts the renewals of one lease between two moments at which its counter was seen to have changed.
+///
+/// The counter rises with each checkpoint, too; a step that leaves the checkpoint as it was is a renewal. So the count
+/// starts anew at every checkpoint.
+private struct RenewalCount: Sendable {
+    private var checkpoint: Checkpoint
+    private var pending: PendingCheckpoint?
+    /// When the renewal happened from which on is counted.
+    private var from: (after: Timestamp, by: Timestamp)?
+    private var renewals: Int64 = 0
+    /// Gaps that did not fit, in a row.
+    private var misfits = 0
+
+    /// How old what an eventually consistent read shows may be.
+    private static let staleness: Duration = .seconds(1)
+    /// A count that is longer tells nothing new, and would carry an old irregularity along.
+    private static let renewalsMax: Int64 = 40
+
+    init(_ lease: Lease) {
+        checkpoint = lease.checkpoint
+        pending = lease.pendingCheckpoint
+    }
+
+    /// The counter changed after `before`; `nil` where that says nothing of the pulse.
+    mutating func moved(
+        _ lease: Lease, from before: Liveness.Observation, at now: Timestamp, known: Pulse?
+    ) -> Pulse? {
+        let steps = lease.leaseCounter.subtractingReportingOverflow(before.counter)
+        guard lease.checkpoint == checkpoint, lease.pendingCheckpoint == pending, !steps.overflow,
+            1...Self.renewalsMax ~= steps.partialValue
+        else {
+            self = RenewalCount(lease)
+            return nil
+        }
+        let change = (after: before.notBefore - Self.staleness, by: now)
+        guard let from, renewals + steps.partialValue <= Self.renewalsMax else {
+            (from, renewals) = (change, 0)
+            return nil
+        }
+        // An outage is no pulse; a slower one is, when it stays.
+        let gap = before.notBefore - Self.staleness - before.changedAt
+        if let known, gap * 2 > known.longest * 3, misfits < 3 {
+            misfits += 1
+            (self.from, renewals) = (change, 0)
+            return nil
+        }
+        if known.map({ gap * 2 <= $0.longest * 3 }) ?? true { misfits = 0 }
+        renewals += steps.partialValue
+        return Pulse(
+            shortest: max(.zero, change.after - from.by) / Int(renewals),
+            longest: (change.by - from.after) / Int(renewals), at: now)
     }
 }

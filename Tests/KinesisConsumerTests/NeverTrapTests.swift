@@ -244,7 +244,7 @@ private struct NoisyWorker {
         case .read(let key):
             return .read(key: key, noise.chance(0.8) ? row(&noise, key) : nil, failed: noise.chance(0.2))
         case .create(let leases, _): return .created(leases, failure: noise.chance(0.2) ? "no" : nil)
-        case .delete(let key): return .deleted(key: key, noise.result(noise.lease(key)))
+        case .delete(let key, _): return .deleted(key: key, noise.result(noise.lease(key)))
         case .shard(let tenure, _, let effect): return .shard(tenure: tenure, noise.answer(to: effect))
         case .setHashKeyRange, .forget, .emit, .report: return nil
         }

@@ -90,7 +90,20 @@ private let javaExample = tree([
     @Test func `Java's example starts the oldest ancestors from TRIM_HORIZON and AT_TIMESTAMP`() {
         #expect(
             sync(javaExample, leases("4", "5", "7"), at: .trimHorizon) == ["0 TRIM_HORIZON", "1 TRIM_HORIZON"])
-        #expect(sync(javaExample, leases("4", "5", "7"), at: epoch) == ["0 AT_TIMESTAMP", "1 AT_TIMESTAMP"])
+        let sameFleet = ["4", "5", "7"].map { lease($0, .atTimestamp) }
+        #expect(sync(javaExample, sameFleet, at: epoch) == ["0 AT_TIMESTAMP", "1 AT_TIMESTAMP"])
+        let oldFleet = ["4", "5", "7"].map { lease($0, seq(9)) }
+        #expect(sync(javaExample, oldFleet, at: epoch) == ["0 AT_TIMESTAMP", "1 AT_TIMESTAMP"])
+    }
+
+    @Test func `AT_TIMESTAMP is not written beside workers that are configured otherwise, who would fail on it`() {
+        #expect(
+            sync(javaExample, leases("4", "5", "7"), at: epoch) == ["0 TRIM_HORIZON", "1 TRIM_HORIZON"])
+        let roots = ["4", "5", "7"].map { lease($0, .trimHorizon) }
+        #expect(sync(javaExample, roots, at: epoch) == ["0 TRIM_HORIZON", "1 TRIM_HORIZON"])
+        // A child starts there whatever the fleet's position.
+        let children = ["4", "5", "7"].map { lease($0, .trimHorizon, parents: ["x"]) }
+        #expect(sync(javaExample, children, at: epoch) == ["0 AT_TIMESTAMP", "1 AT_TIMESTAMP"])
     }
 
     @Test func `open shards without a leased ancestor start at LATEST`() {

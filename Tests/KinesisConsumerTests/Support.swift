@@ -14,11 +14,12 @@ func seq(_ number: UInt64, _ sub: Int64 = 0) -> Checkpoint {
 
 func leaseRow(
     _ key: String = "s1", owner: String? = nil, counter: Int64 = 0, checkpoint: Checkpoint = .trimHorizon,
-    parents: [String] = [], children: [String] = [], range: HashKeyRange? = nil
+    parents: [String] = [], children: [String] = [], range: HashKeyRange? = nil, isOurs: Bool = false
 ) -> Lease {
     Lease(
         leaseKey: key, leaseOwner: owner, leaseCounter: counter, checkpoint: checkpoint, parentShardIDs: parents,
-        childShardIDs: children, hashKeyRange: range)
+        childShardIDs: children, hashKeyRange: range,
+        ownerMark: isOurs ? owner.map { OwnerMark(owner: $0, failoverTime: .seconds(9)) } : nil)
 }
 
 func child(_ id: String, of parents: String...) -> ChildShard {

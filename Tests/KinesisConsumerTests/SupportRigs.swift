@@ -89,6 +89,7 @@ struct WorkerRig {
         let rows = keys.map { leaseRow($0, owner: "me", counter: 4) }
         let listed = shards ?? (keys + others.map(\.leaseKey)).flatMap { listedShards($0) }
         _ = rig.start(listed, rows + others)
+        rig.machine.isNewcomer = false
         for (index, key) in keys.enumerated() {
             _ = rig.send(
                 .taken(key: key, .stored(leaseRow(key, owner: "me", counter: 5)), sentAt: .zero), at: 0)
@@ -114,6 +115,20 @@ extension [WorkerMachine.Effect] {
         compactMap { if case .scan(let scan) = $0 { scan } else { nil } }
     }
 
+    /// The rows that are deleted, with their conditions.
+    var deletions: [WorkerMachine.Effect] {
+        filter { if case .delete = $0 { true } else { false } }
+    }
+
+    var messages: [String] {
+        compactMap { if case .emit(let event) = $0 { event.message } else { nil } }
+    }
+
+    /// The keys whose leases are written, in order.
+    var writes: [String] {
+        compactMap { if case .write(let key, _, _) = $0 { key } else { nil } }
+    }
+
     /// The keys that are taken, in order.
     var takes: [String] {
         compactMap { if case .take(let key, _) = $0 { key } else { nil } }
@@ -122,5 +137,5 @@ extension [WorkerMachine.Effect] {
 
 /// What a worker sends to take the row that it saw.
 func takeEffect(_ seen: Lease) -> WorkerMachine.Effect {
-    .take(key: seen.leaseKey, LeaseTable.take(table: "app", seen, by: "me"))
+    .take(key: seen.leaseKey, LeaseTable.take(table: "app", seen, by: "me", failoverTime: .seconds(9)))
 }

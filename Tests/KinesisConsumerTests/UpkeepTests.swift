@@ -29,8 +29,11 @@ private func nextScan(
 
     @Test func `workers share the table by their ranks, and read the segment before their own too`() {
         var rig = WorkerRig()
-        let others = [leaseRow("s1", owner: "a", counter: 3), leaseRow("s2", owner: "z", counter: 3)]
+        let others = [
+            leaseRow("s1", owner: "a", counter: 3, isOurs: true), leaseRow("s2", owner: "z", counter: 3, isOurs: true),
+        ]
         _ = rig.start(listedShards("s1", "s2"), others)
+        rig.machine.isNewcomer = false
         var read: [WorkerMachine.Scan] = []
         for now in [1000, 2000, 3000, 4000] as [Int64] {
             let scans = rig.wake(at: now).scans
@@ -44,9 +47,10 @@ private func nextScan(
 
     @Test func `the dead keep their ranks, and the segments of those before us are read too`() {
         var rig = WorkerRig(.sample.with { $0.maxLeasesForWorker = 1 })
-        var alive = leaseRow("s2", owner: "a", counter: 3)
-        let dead = leaseRow("s1", owner: "b", counter: 3)
+        var alive = leaseRow("s2", owner: "a", counter: 3, isOurs: true)
+        let dead = leaseRow("s1", owner: "b", counter: 3, isOurs: true)
         _ = rig.start(listedShards("s1", "s2", "s3"), [dead, alive, leaseRow("s3", owner: "me", counter: 3)])
+        rig.machine.isNewcomer = false
         _ = rig.send(.taken(key: "s3", .stored(leaseRow("s3", owner: "me", counter: 4)), sentAt: .zero), at: 0)
         var read: Set<WorkerMachine.Scan> = []
         for now in stride(from: Int64(1000), through: 17_000, by: 1000) {
@@ -61,8 +65,11 @@ private func nextScan(
 
     @Test func `the whole table is read at KCL's pace`() {
         var rig = WorkerRig()
-        let others = [leaseRow("s1", owner: "a", counter: 3), leaseRow("s2", owner: "z", counter: 3)]
+        let others = [
+            leaseRow("s1", owner: "a", counter: 3, isOurs: true), leaseRow("s2", owner: "z", counter: 3, isOurs: true),
+        ]
         _ = rig.start(listedShards("s1", "s2"), others)
+        rig.machine.isNewcomer = false
         #expect(rig.wake(at: 18_049).scans == [segment(0, of: 3)])
         _ = rig.send(.scanned(segment(0, of: 3), [], readUnits: 1), at: 18_049)
         #expect(rig.wake(at: 18_050).scans == [whole])
@@ -78,13 +85,17 @@ private func nextScan(
 
     @Test func `a whole scan forgets the rows that are gone, a segment does not`() {
         var rig = WorkerRig()
-        let others = [leaseRow("s1", owner: "a", counter: 3), leaseRow("s2", owner: "z", counter: 3)]
+        let others = [
+            leaseRow("s1", owner: "a", counter: 3, isOurs: true), leaseRow("s2", owner: "z", counter: 3, isOurs: true),
+        ]
         _ = rig.start(listedShards("s1", "s2"), others)
+        rig.machine.isNewcomer = false
         _ = rig.wake(at: 900)
         _ = rig.send(.scanned(segment(0, of: 3), [], readUnits: 1), at: 950)
         #expect(rig.machine.rows.count == 2)
         _ = rig.wake(at: 18_050)
-        _ = rig.send(.scanned(whole, [.lease(leaseRow("s2", owner: "z", counter: 4))], readUnits: 1), at: 18_100)
+        _ = rig.send(
+            .scanned(whole, [.lease(leaseRow("s2", owner: "z", counter: 4, isOurs: true))], readUnits: 1), at: 18_100)
         #expect(rig.machine.rows.keys.sorted() == ["s2"])
     }
 
@@ -113,7 +124,9 @@ private func nextScan(
 
     @Test func `of a provisioned table at most a tenth is spent on whole scans, by all workers together`() {
         var rig = WorkerRig(.sample.with { $0.segmentScanInterval = .seconds(3600) })
-        let others = [leaseRow("s1", owner: "a", counter: 3), leaseRow("s2", owner: "z", counter: 3)]
+        let others = [
+            leaseRow("s1", owner: "a", counter: 3, isOurs: true), leaseRow("s2", owner: "z", counter: 3, isOurs: true),
+        ]
         _ = rig.start(listedShards("s1", "s2"), others, provisionedReads: 10, readUnits: 20)
         _ = rig.wake(at: 18_050)
         var moved = others
@@ -139,6 +152,7 @@ private func nextScan(
     private func hole(_ rig: inout WorkerRig) -> [Shard] {
         let shards = listedShards("s1", "s2")
         _ = rig.start(shards, [leaseRow("s1", counter: 3, range: shards[0].hashKeyRange)])
+        rig.machine.isNewcomer = false
         return shards
     }
 
@@ -230,8 +244,11 @@ private func nextScan(
         var rig = WorkerRig(configuration)
         _ = rig.start(Self.shards, [parent] + (child.map { [$0] } ?? []))
         guard rig.wake(at: 300_000).contains(.listShards) else { return (rig, []) }
-        let effects = rig.send(.shardsListed(tree), at: 300_100).calm
-        return (rig, effects.filter { if case .delete = $0 { true } else { false } })
+        return (rig, rig.send(.shardsListed(tree), at: 300_100).deletions)
+    }
+
+    private func deletion(_ lease: Lease) -> WorkerMachine.Effect {
+        .delete(key: lease.leaseKey, LeaseTable.deletion(of: lease, by: "me"))
     }
 
     private func ended(owner: String? = nil) -> Lease {
@@ -243,8 +260,8 @@ private func nextScan(
     }
 
     @Test func `an ended lease whose children are on their way is deleted by the elected worker`() {
-        #expect(cleanUp(parent: ended(), child: child(seq(5))).effects == [.delete(key: "p")])
-        #expect(cleanUp(parent: ended(), child: child(.latest)).effects == [.delete(key: "p")])
+        #expect(cleanUp(parent: ended(), child: child(seq(5))).effects == [deletion(ended())])
+        #expect(cleanUp(parent: ended(), child: child(.latest)).effects == [deletion(ended())])
     }
 
     @Test func `it stays while a child has not begun, or has no lease`() {
@@ -261,7 +278,8 @@ private func nextScan(
     }
 
     @Test func `rows that name us from an earlier run are ours to clean up`() {
-        #expect(cleanUp(parent: ended(owner: "me"), child: child(seq(5), owner: "you")).effects == [.delete(key: "p")])
+        let mine = ended(owner: "me")
+        #expect(cleanUp(parent: mine, child: child(seq(5), owner: "you")).effects == [deletion(mine)])
     }
 
     @Test func `a dead owner is not elected, and its ended leases are cleaned up`() {
@@ -272,11 +290,11 @@ private func nextScan(
         _ = rig.send(.scanned(whole, rows.map { .lease($0) }, readUnits: 1), at: 18_100)
         #expect(rig.wake(at: 300_000).contains(.listShards))
         #expect(
-            rig.send(.shardsListed(ShardTree(Self.shards)), at: 300_100).contains(.delete(key: "p")))
+            rig.send(.shardsListed(ShardTree(Self.shards)), at: 300_100).contains(deletion(rows[0])))
     }
 
     @Test func `leases of a stream that was deleted are cleaned up`() {
-        #expect(cleanUp(parent: ended(), child: child(.trimHorizon), tree: nil).effects == [.delete(key: "p")])
+        #expect(cleanUp(parent: ended(), child: child(.trimHorizon), tree: nil).effects == [deletion(ended())])
     }
 
     @Test func `no cleanup where it is switched off`() {

@@ -20,13 +20,62 @@ extension WorkerRig {
 }
 
 @Suite struct WorkerMachineTakingTests {
-    @Test func `of leases that nobody ever owned, half are taken at once`() {
+    /// The newcomer after it took its first lease: its key, and the rows as they are then.
+    private func newcomer(_ rig: inout WorkerRig, _ ids: [String]) -> (key: String, rows: [Lease]) {
+        let shards = listedShards("s1", "s2", "s3", "s4", "s5", "s6", "s7").prefix(ids.count)
+        let key = rig.start(Array(shards), ids.map { leaseRow($0) }).takes[0]
+        let mine = leaseRow(key, owner: "me", counter: 1, isOurs: true)
+        _ = rig.send(.taken(key: key, .stored(mine), sentAt: .zero), at: 20)
+        return (key, ids.map { $0 == key ? mine : leaseRow($0) })
+    }
+
+    @Test func `a new worker takes one lease that nobody ever owned, so that it is seen`() {
         var rig = WorkerRig()
-        let ids = ["s1", "s2", "s3", "s4", "s5"]
-        let effects = rig.start(listedShards("s1", "s2", "s3", "s4", "s5"), ids.map { leaseRow($0) })
-        #expect(effects.takes.count == 3)
-        #expect(Set(effects.takes).isSubset(of: ids))
+        let effects = rig.start(listedShards("s1", "s2", "s3"), ["s1", "s2", "s3"].map { leaseRow($0) })
+        #expect(effects.takes.count == 1)
         #expect(effects == [started] + effects.takes.map { takeEffect(leaseRow($0)) } + [.wake(at(900))])
+    }
+
+    @Test func `a lone worker takes all others at its second look, a second later`() {
+        var rig = WorkerRig()
+        let (key, rows) = newcomer(&rig, ["s1", "s2", "s3", "s4", "s5"])
+        let second = rig.scan(rows, at: 900)
+        #expect(second.scans == [whole])
+        #expect(Set(second.takes) == Set(rows.map(\.leaseKey)).subtracting([key]))
+    }
+
+    @Test func `workers that start together see each other before they share out`() {
+        var rig = WorkerRig()
+        var (key, rows) = newcomer(&rig, ["s1", "s2", "s3", "s4", "s5", "s6"])
+        let other = rows.firstIndex { $0.leaseKey != key } ?? 0
+        rows[other] = leaseRow(rows[other].leaseKey, owner: "you", counter: 1, isOurs: true)
+        let second = rig.scan(rows, at: 900)
+        #expect(second.scans == [whole])
+        #expect(second.takes.count == 2)
+    }
+
+    @Test func `the second look comes soon, however rarely a provisioned table is read`() {
+        var rig = WorkerRig()
+        let new = ["s1", "s2"].map { leaseRow($0) }
+        #expect(rig.start(listedShards("s1", "s2"), new, provisionedReads: 10, readUnits: 9).wakes == [at(900)])
+    }
+
+    @Test func `a newcomer whose first take lost a race takes another lease at once`() {
+        var rig = WorkerRig()
+        let key = rig.start(listedShards("s1", "s2"), ["s1", "s2"].map { leaseRow($0) }).takes[0]
+        let lost = leaseRow(key, owner: "you", counter: 1, isOurs: true)
+        let other = key == "s1" ? "s2" : "s1"
+        #expect(
+            rig.send(.taken(key: key, .conditionFailed(lost), sentAt: .zero), at: 50).calm
+                == [takeEffect(leaseRow(other))])
+    }
+
+    @Test func `children are taken without a further look`() {
+        var rig = WorkerRig()
+        let (_, rows) = newcomer(&rig, ["s1", "s2"])
+        _ = rig.scan(rows, at: 900)
+        let born = ["c1", "c2"].map { leaseRow($0, parents: ["s1"]) }
+        #expect(Set(rig.scan(rows + born, at: 20_000).takes) == ["c1", "c2"])
     }
 
     @Test func `released leases are taken at once, all of them`() {

@@ -151,11 +151,37 @@ private func counters(_ others: [String: AttributeValue] = [:]) -> [String: Attr
                     [":start": .s("5"), ":end": .s("340282366920938463463374607431768211455")]))
     }
 
-    @Test func `a delete requires SHARD_END`() {
-        let delete = LeaseTable.deleteCondition()
-        #expect(delete.condition == "#checkpoint = :end")
-        #expect(delete.names == ["#checkpoint": "checkpoint"])
-        #expect(delete.values == [":end": .s("SHARD_END")])
+    @Test func `an own lease is deleted where it is still SHARD_END and ours`() {
+        #expect(
+            LeaseTable.deletion(of: owned, by: "a")
+                == LeaseTable.Deletion(
+                    condition: "#checkpoint = :end AND leaseOwner = :owner", names: ["#checkpoint": "checkpoint"],
+                    values: [":end": .s("SHARD_END"), ":owner": .s("a")]))
+    }
+
+    @Test func `another's lease is deleted only if nobody renewed it since it was read`() {
+        let ofDead = LeaseTable.deletion(of: owned, by: "me")
+        #expect(ofDead.condition == "#checkpoint = :end AND leaseOwner = :owner AND leaseCounter = :counter")
+        #expect(ofDead.values == [":end": .s("SHARD_END"), ":owner": .s("a"), ":counter": .n(7)])
+        let ofNobody = LeaseTable.deletion(of: free, by: "me")
+        #expect(
+            ofNobody.condition
+                == "#checkpoint = :end AND attribute_not_exists(leaseOwner) AND leaseCounter = :counter")
+    }
+
+    @Test func `a worker of ours marks what it takes, and takes the mark back when it releases`() {
+        let mark: AttributeValue = .m(["owner": .s("me"), "failoverTimeMillis": .n(2500)])
+        #expect(
+            LeaseTable.take(table: "t", owned, by: "me", failoverTime: .milliseconds(2500))
+                == write(
+                    "SET leaseOwner = :owner, shardtop = :mark, leaseCounter = :next REMOVE checkpointOwner "
+                        + "ADD ownerSwitchesSinceCheckpoint :one",
+                    counters([":owner": .s("me"), ":one": .n("1"), ":mark": mark]), returnValues: "ALL_NEW"))
+        var marked = owned
+        marked.ownerMark = OwnerMark(owner: "a", failoverTime: .seconds(10))
+        #expect(
+            LeaseTable.release(table: "t", marked).update
+                == "SET leaseCounter = :next REMOVE leaseOwner, checkpointOwner, shardtop")
     }
 
     @Test func `every write of a holder requires that the row exists with the counter that was read`() {

@@ -42,43 +42,6 @@ private func at(_ seconds: Double) -> Timestamp { Timestamp(nanoseconds: Int64(s
         #expect(liveness["k"]?.hasMoved == false)
     }
 
-    @Test func `an owner with a slow pulse gets three times its largest gap`() {
-        var liveness = Liveness()
-        for second in 0...60 {
-            liveness.observe(key: "k", counter: Int64(second / 20), owner: "slow", at: at(Double(second)))
-        }
-        // A read may be a second old, so a second less is certain.
-        #expect(liveness.largestGap(of: "slow") == .seconds(18))
-        #expect(liveness.failoverTime(of: "slow", configured: failover) == .seconds(54))
-        #expect(liveness.failoverTime(of: "other", configured: failover) == failover)
-        #expect(liveness.expiry(of: "k", configured: failover) == at(60 + 54))
-    }
-
-    @Test func `a fast pulse does not shorten the configured failover time`() {
-        var liveness = Liveness()
-        for second in 0...20 {
-            liveness.observe(key: "k", counter: Int64(second), owner: "fast", at: at(Double(second)))
-        }
-        #expect(liveness.failoverTime(of: "fast", configured: failover) == failover)
-    }
-
-    @Test func `a standstill before the first change says nothing of the pulse`() {
-        var liveness = Liveness()
-        // Dead, seen for an hour, then back: no renewal gap of an hour.
-        liveness.observe(key: "k", counter: 1, owner: "a", at: at(0))
-        liveness.observe(key: "k", counter: 1, owner: "a", at: at(3600))
-        liveness.observe(key: "k", counter: 2, owner: "a", at: at(3601))
-        #expect(liveness.largestGap(of: "a") == nil)
-    }
-
-    @Test func `several renewals between two looks say nothing of the gap`() {
-        var liveness = Liveness()
-        for (second, counter) in [(0, 1), (1, 2), (90, 2), (91, 30)] as [(Double, Int64)] {
-            liveness.observe(key: "k", counter: counter, owner: "a", at: at(second))
-        }
-        #expect(liveness.largestGap(of: "a") == nil)
-    }
-
     @Test func `rows that are gone are forgotten`() {
         var liveness = Liveness()
         for key in ["a", "b", "c"] { liveness.observe(key: key, counter: 1, owner: "w", at: at(0)) }
@@ -89,10 +52,11 @@ private func at(_ seconds: Double) -> Timestamp { Timestamp(nanoseconds: Int64(s
 
     @Test func `the largest counter does not trap`() {
         var liveness = Liveness()
-        for (second, counter) in [(0, 1), (1, .max), (2, .min), (3, .max)] as [(Double, Int64)] {
-            liveness.observe(key: "k", counter: counter, owner: "a", at: at(second))
+        for (second, counter) in [(0, 1), (1, .max), (2, .min), (3, .max), (4, 0), (5, .min)] as [(Double, Int64)] {
+            liveness.observe(
+                Lease(leaseKey: "k", leaseOwner: "a", leaseCounter: counter, checkpoint: .latest), at: at(second))
+            if second == 3 { #expect(liveness["k"]?.changedAt == at(3)) }
         }
-        #expect(liveness["k"]?.changedAt == at(3))
     }
 }
 
