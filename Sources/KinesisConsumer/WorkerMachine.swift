@@ -261,7 +261,10 @@ struct WorkerMachine: Machine, Sendable {
 
     private mutating func giveUp(_ tenure: inout Tenure, _ now: Timestamp) -> [Effect] {
         guard !tenure.isReleasing else { return [] }
-        let mayRelease = !isShuttingDown || configuration.releaseLeasesOnShutdown
+        // The taker of Java 2.3 to 2.5 counts a lease that was released as one of a worker without a name, and fails
+        // where that one has most. Java releases none; beside it we do the same.
+        let mayRelease =
+            !isShuttingDown || (configuration.releaseLeasesOnShutdown && foreignNeighbours().isEmpty)
         if tenure.held.isOver { return [] }
         tenure.isReleasing = true
         if mayRelease, tenure.shard.isComplete {

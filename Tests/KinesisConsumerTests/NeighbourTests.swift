@@ -204,6 +204,20 @@ private func renewed(_ key: String, by owner: String = "java", failover: Int64, 
         #expect(effects.calm == [.shard(tenure: 1, leaseKey: "s1", .discard([1])), .forget(tenure: 1)])
     }
 
+    @Test(arguments: [false, true])
+    func
+        `beside Java workers, whose taker may fail on a released lease, a worker that stops keeps its name in its rows`(
+            isOurs: Bool
+        )
+    {
+        var rig = WorkerRig.holding("s1", others: [leaseRow("s2", owner: "you", counter: 3, isOurs: isOurs)])
+        _ = rig.send(.shutdownRequested, at: 1000)
+        _ = rig.send(.shard(tenure: 1, .returned(.shutdownRequested, failure: nil)), at: 1100)
+        let effects = rig.send(.shard(tenure: 1, .returned(.leaseLost, failure: nil)), at: 1200).calm
+        #expect(effects.writes == (isOurs ? ["s1"] : []))
+        #expect(rig.machine.isFinished == !isOurs)
+    }
+
     @Test func `Java workers read no segment for us, ours do`() {
         let java = [leaseRow("s1", owner: "a", counter: 3), leaseRow("s2", owner: "z", counter: 3)]
         var rig = WorkerRig()
