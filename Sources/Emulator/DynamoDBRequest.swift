@@ -103,6 +103,18 @@ struct DynamoDBRequest: Sendable {
         try Self.checkedName(try required(member, try string(member)), member, self)
     }
 
+    /// A text whose length the service limits.
+    func text(_ member: String, _ path: String, lengths: ClosedRange<Int>) throws(ServiceError) -> String? {
+        guard let text = try string(member) else { return nil }
+        guard lengths.contains(text.utf16.count) else {
+            let bound =
+                text.utf16.count < lengths.lowerBound
+                ? "greater than or equal to \(lengths.lowerBound)" : "less than or equal to \(lengths.upperBound)"
+            throw constraint(path, text, "Member must have length \(bound)")
+        }
+        return text
+    }
+
     static func checkedName(
         _ text: String, _ member: String, _ request: DynamoDBRequest
     ) throws(ServiceError) -> String {
@@ -153,7 +165,7 @@ struct DynamoDBRequest: Sendable {
 
 extension AWSValue {
     /// What the service's parser calls this kind of value.
-    fileprivate var kindName: String {
+    var kindName: String {
         switch self {
         case .null: "NULL_VALUE"
         case .bool(let flag): flag ? "TRUE_VALUE" : "FALSE_VALUE"

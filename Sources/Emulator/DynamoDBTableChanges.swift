@@ -21,6 +21,11 @@ struct TableChanges: Sendable {
         isDeletionProtected = try request.bool("DeletionProtectionEnabled")
         tableClass = try request.word("TableClass", among: ["STANDARD", "STANDARD_INFREQUENT_ACCESS"])
         indexUpdates = try request.requests("GlobalSecondaryIndexUpdates") ?? []
+        if indexUpdates.count(where: { $0.input["Update"] == nil }) > 1 {
+            throw ServiceError(
+                "LimitExceededException",
+                "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")
+        }
         let members = [
             "BillingMode", "ProvisionedThroughput", "GlobalSecondaryIndexUpdates", "DeletionProtectionEnabled",
             "TableClass", "SSESpecification", "StreamSpecification", "OnDemandThroughput",

@@ -209,9 +209,10 @@ extension TableDefinition {
 
     static func tags(_ request: DynamoDBRequest) throws(ServiceError) -> OrderedDictionary<String, String> {
         var tags: OrderedDictionary<String, String> = [:]
-        for tag in try request.required("Tags", try request.requests("Tags")) {
-            let key = try tag.required("tags.1.member.key", try tag.string("Key"))
-            tags[key] = try tag.required("tags.1.member.value", try tag.string("Value"))
+        for (index, tag) in try request.required("Tags", try request.requests("Tags")).enumerated() {
+            let path = "tags.\(index + 1).member"
+            let key = try tag.required("\(path).key", try tag.text("Key", "\(path).key", lengths: 1...128))
+            tags[key] = try tag.required("\(path).value", try tag.text("Value", "\(path).value", lengths: 0...256))
         }
         return tags
     }
