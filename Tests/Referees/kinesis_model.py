@@ -272,7 +272,8 @@ def account_settings_are_kept():
     on = call("UpdateAccountSettings", MinimumThroughputBillingCommitment={"Status": "ENABLED"})
     assert on["MinimumThroughputBillingCommitment"]["Status"] == "ENABLED", on
     told = call("DescribeAccountSettings")["MinimumThroughputBillingCommitment"]
-    assert told["Status"] == "ENABLED" and abs(seconds(told["StartedAt"]) - time.time()) < 120, told
+    # It may run since an earlier test: a commitment cannot be ended at once.
+    assert told["Status"] == "ENABLED" and seconds(told["StartedAt"]) < time.time() + 1, told
     off = call("UpdateAccountSettings", MinimumThroughputBillingCommitment={"Status": "DISABLED"})
     assert off["MinimumThroughputBillingCommitment"]["Status"] in ("DISABLED", "ENABLED_UNTIL_EARLIEST_ALLOWED_END")
 

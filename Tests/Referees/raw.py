@@ -37,6 +37,9 @@ class Tagged:
     def __init__(self, tag, value):
         self.tag, self.value = tag, value
 
+    def __eq__(self, other):
+        return isinstance(other, Tagged) and (self.tag, self.value) == (other.tag, other.value)
+
 
 class Timestamp(float):
     """Seconds; written as CBOR's tag 1 over milliseconds' value, or as a JSON number."""
