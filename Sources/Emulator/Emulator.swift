@@ -223,6 +223,8 @@ package final class Emulator: Sendable {
 package struct ConnectionLost: Error {
     /// Whether the request had been carried out by then.
     package var tookEffect: Bool
+
+    package init(tookEffect: Bool) { self.tookEffect = tookEffect }
 }
 
 /// The body of a successful answer.

@@ -1,5 +1,5 @@
 import AWSWire
-import Machine
+package import Machine
 import Synchronization
 
 /// What the plan decided for one call.
@@ -17,10 +17,18 @@ struct FaultDecision: Sendable {
 /// Runs a `FaultPlan`. Faults can be added and taken back while it runs.
 package final class FaultInjector: Sendable {
     private struct State {
-        var faults: [(id: Int, fault: Fault)] = []
+        /// `from` and `until` of a fault count from its `since`.
+        var faults: [(id: Int, fault: Fault, since: Timestamp)] = []
         var nextID = 0
         var generator: SeededGenerator
         var fired: [Int: Int] = [:]
+
+        @discardableResult
+        mutating func add(_ fault: Fault, since: Timestamp) -> Int {
+            nextID += 1
+            faults.append((nextID, fault, since))
+            return nextID
+        }
     }
 
     private let state: Mutex<State>
@@ -34,13 +42,17 @@ package final class FaultInjector: Sendable {
 
     /// Adds `fault` and returns its id. `from` and `until` count from the emulator's start.
     @discardableResult
-    package func add(_ fault: Fault) -> Int {
+    package func add(_ fault: Fault) -> Int { state.withLock { $0.add(fault, since: start) } }
+
+    /// Takes `plan` in place of all faults there are. `from` and `until` count from `now`.
+    package func replace(with plan: FaultPlan, at now: Timestamp) {
         state.withLock { state in
-            state.nextID += 1
-            state.faults.append((state.nextID, fault))
-            return state.nextID
+            state.faults.removeAll()
+            for fault in plan.faults { state.add(fault, since: now) }
         }
     }
+
+    package var plan: FaultPlan { state.withLock { FaultPlan($0.faults.map(\.fault)) } }
 
     package func remove(_ id: Int) {
         state.withLock { state in state.faults.removeAll { $0.id == id } }
@@ -54,14 +66,14 @@ package final class FaultInjector: Sendable {
     /// - Parameter touchedShards: asked only when a fault that matches otherwise names a shard.
     func decide(_ call: ServiceCall, at now: Timestamp, touchedShards: () -> Set<String>) -> FaultDecision {
         let candidates = state.withLock { state in
-            state.faults.filter { $0.fault.matches(call, at: now - start) }
+            state.faults.filter { $0.fault.matches(call, at: now - $0.since) }
         }
         guard !candidates.isEmpty else { return FaultDecision() }
         // Asked outside of the lock, because it looks into the store.
         let shards = candidates.contains { $0.fault.shard != nil } ? touchedShards() : []
         var decision = FaultDecision()
         state.withLock { state in
-            for (id, fault) in candidates where fault.shard.map(shards.contains) ?? true {
+            for (id, fault, _) in candidates where fault.shard.map(shards.contains) ?? true {
                 if let count = fault.count, state.fired[id] ?? 0 >= count { continue }
                 guard state.generator.chance(fault.probability) else { continue }
                 state.fired[id, default: 0] += 1

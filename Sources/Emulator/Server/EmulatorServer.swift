@@ -1,4 +1,5 @@
 package import AWSWire
+import Machine
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -12,25 +13,35 @@ import Synchronization
 /// once. On a loopback address, requests whose `Host` or `Origin` is not this machine are refused, because a browser
 /// can be made to resolve a foreign name to 127.0.0.1.
 package final class EmulatorServer: Sendable {
+    package typealias Answering = @Sendable (Request) async throws(ConnectionLost) -> Emulator.Answer
+
+    /// Reading a longer body takes so long that shorter ones are answered before it.
+    private static let largeBodyBytes = 256 << 10
+
     package let host: String
     package let port: Int
-    private let emulator: Emulator
+    let emulator: Emulator
+    let registry: ConnectionRegistry
     private let allowsRemote: Bool
     private let isTLS: Bool
-    private let registry: ConnectionRegistry
+    private let answering: Answering
+    private let capture: (@Sendable (CapturedExchange) -> Void)?
     private let group: MultiThreadedEventLoopGroup
     private let listener: any Channel
     /// The answers that are streams, so that a shutdown can end them.
     private let streams = Mutex<[ObjectIdentifier: any ResponseStream]>([:])
 
     private init(
-        emulator: Emulator, host: String, allowsRemote: Bool, isTLS: Bool, registry: ConnectionRegistry,
+        emulator: Emulator, host: String, allowsRemote: Bool, isTLS: Bool, answering: @escaping Answering,
+        capture: (@Sendable (CapturedExchange) -> Void)?, registry: ConnectionRegistry,
         group: MultiThreadedEventLoopGroup, listener: any Channel
     ) {
         self.emulator = emulator
         self.host = host
         self.allowsRemote = allowsRemote
         self.isTLS = isTLS
+        self.answering = answering
+        self.capture = capture
         self.registry = registry
         self.group = group
         self.listener = listener
@@ -49,9 +60,12 @@ package final class EmulatorServer: Sendable {
     /// - Parameters:
     ///   - allowsRemote: whether an address beyond loopback, and with it any `Host`, is allowed.
     ///   - certificate: speaks TLS, and only TLS, as whoever that certificate names.
+    ///   - capture: called with each request and its answer; must not block for long.
+    ///   - answering: what answers in place of the emulator, for tests of the door itself.
     package static func bind(
         emulator: Emulator, host: String = "127.0.0.1", port: Int = 0, allowsRemote: Bool = false,
-        certificate: ServerCertificate? = nil, limits: Limits = Limits()
+        certificate: ServerCertificate? = nil, limits: Limits = Limits(),
+        capture: (@Sendable (CapturedExchange) -> Void)? = nil, answering: Answering? = nil
     ) async throws(EmulatorServerError) -> EmulatorServer {
         guard allowsRemote || HTTPGuard.isLoopback(host) else {
             throw EmulatorServerError(
@@ -66,6 +80,12 @@ package final class EmulatorServer: Sendable {
             let listener = try await ServerBootstrap(group: group)
                 .serverChannelOption(.backlog, value: 1024)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .serverChannelInitializer { channel in
+                    // When there are no file descriptors left, accepting waits a second.
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+                    }
+                }
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelInitializer { channel in
@@ -79,9 +99,13 @@ package final class EmulatorServer: Sendable {
                     }
                 }
                 .bind(host: host, port: port).get()
+            let emulatorAnswers: Answering = { (request) async throws(ConnectionLost) in
+                try await emulator.answer(request)
+            }
             return EmulatorServer(
-                emulator: emulator, host: host, allowsRemote: allowsRemote, isTLS: tls != nil, registry: registry,
-                group: group, listener: listener)
+                emulator: emulator, host: host, allowsRemote: allowsRemote, isTLS: tls != nil,
+                answering: answering ?? emulatorAnswers, capture: capture, registry: registry, group: group,
+                listener: listener)
         } catch {
             try? await group.shutdownGracefully()
             throw EmulatorServerError("cannot listen on \(host):\(port): \(error)")
@@ -92,7 +116,10 @@ package final class EmulatorServer: Sendable {
     package func run() async {
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
-                for await exchange in registry.exchanges { group.addTask { await self.answer(exchange) } }
+                for await exchange in registry.exchanges {
+                    let isLarge = (exchange.body?.readableBytes ?? 0) > Self.largeBodyBytes
+                    group.addTask(priority: isLarge ? .low : .high) { await self.answer(exchange) }
+                }
             }
         } onCancel: {
             listener.close(promise: nil)
@@ -127,6 +154,15 @@ package final class EmulatorServer: Sendable {
         if !allowsRemote, let reason = HTTPGuard(host: host).refusal(of: head) {
             return .whole(Self.refusal(head, 403, "AccessDeniedException", reason))
         }
+        var body = exchange.body.map { Array($0.readableBytesView) } ?? []
+        if head.headers.first(name: "Content-Encoding")?.lowercased() == "gzip" {
+            do { body = try Gzip.unpack(body, bytesMax: limits.bodyBytesMax) } catch .tooLarge {
+                return .whole(Self.refusal(head, .bodyTooLarge, limits))
+            } catch {
+                return .whole(Self.refusal(head, 400, "SerializationException", "The body is not gzip."))
+            }
+        }
+        if let answer = control(head, body) { return .whole(answer) }
         if head.method == .GET || head.method == .HEAD {
             return .whole(
                 Response(
@@ -135,9 +171,36 @@ package final class EmulatorServer: Sendable {
         }
         let request = Request(
             method: head.method.rawValue, url: endpoint, path: head.uri,
-            headers: head.headers.map { Header($0.name, $0.value) },
-            body: exchange.body.map { Array($0.readableBytesView) } ?? [])
-        return try? await emulator.answer(request)
+            headers: head.headers.map { Header($0.name, $0.value) }, body: body)
+        if let refusal = Self.refusalOfContentType(request) { return .whole(refusal) }
+        let start = emulator.time.now()
+        let answer = try? await answering(request)
+        if let capture {
+            let took = emulator.time.now() - start
+            capture(
+                CapturedExchange(request, exchange, at: emulator.time.wallClock(), took: took, answer: answer))
+        }
+        return answer
+    }
+
+    /// What the layer in front of the services answers, in XML, where a content type is none of theirs. A request
+    /// without any is taken for JSON, because people write those by hand.
+    private static func refusalOfContentType(_ request: Request) -> Response? {
+        guard let type = request.headers["Content-Type"], WireEncoding(contentType: type) == nil,
+            !CloudWatchService.isForm(request), request.method == "POST"
+        else { return nil }
+        let isCall = ServiceCall.target(of: request).operation != nil
+        return Response(
+            status: isCall ? 404 : 403,
+            headers: [
+                Header("Content-Type", "text/xml"),
+                Header("x-amzn-ErrorType", isCall ? "UnknownOperationException" : "AccessDeniedException"),
+            ],
+            body: Bytes(
+                isCall
+                    ? "<UnknownOperationException/>\n"
+                    : "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized"
+                        + "</Message>\n</AccessDeniedException>\n"))
     }
 
     /// Pulls a stream as fast as its reader takes it, no faster.

@@ -3,6 +3,7 @@ import ArgumentParser
 import CTerminal
 import CurlTransport
 import Emulator
+import Glibc
 import Machine
 
 struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
@@ -11,7 +12,10 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
         abstract: "Serve Kinesis and DynamoDB from memory on one port.",
         discussion: """
             Prints one line when it is ready, and ends on SIGTERM and SIGINT. Any credentials are accepted. Point a \
-            client at it with AWS_ENDPOINT_URL=http://127.0.0.1:4567.
+            client at it with AWS_ENDPOINT_URL=http://127.0.0.1:4567. The same port speaks HTTP/1.1 and HTTP/2.
+
+            At run time, GET /_shardtop/health says whether it is up, GET /_shardtop/counts how often each operation \
+            was called, and GET, PUT and DELETE /_shardtop/faults read, replace and clear the plan of --faults.
             """)
 
     @Option(help: "The port; 0 picks a free one.")
@@ -28,6 +32,16 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
 
     @Option(help: "A file that a line of JSON is appended to for each call: at, service, operation, status.")
     var logCalls: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A file that a line of JSON is appended to for each request: protocol, operation, encoding, input, status, "
+                + "milliseconds. Data of records is left out, signatures always are.",
+            valueName: "file"))
+    var capture: String?
+
+    @Flag(help: "Write the data of records to the file of --capture, too.")
+    var withData = false
 
     @Flag(help: "Speak TLS, with a certificate made at start.")
     var tls = false
@@ -47,6 +61,7 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
 
     func validate() throws {
         guard 0...65_535 ~= port else { throw ValidationError("--port must be 0 to 65535") }
+        if withData, capture == nil { throw ValidationError("--with-data is for --capture") }
     }
 
     func run() async throws {
@@ -62,7 +77,8 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
             configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan(), onCall: onCall)
         try await createStreams(emulator, time)
         let server = try await Self.serve(
-            emulator, host: bind, port: port, allowsRemote: allowRemote, certificate: try certificate(time))
+            emulator, host: bind, port: port, allowsRemote: allowRemote, certificate: try certificate(time),
+            capture: try captureWriter())
         Output.print("shardtop emulate: listening on \(server.endpoint)")
         await withDiscardingTaskGroup { group in
             group.addTask { await server.run() }
@@ -73,14 +89,35 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
 
     static func serve(
         _ emulator: Emulator, host: String = "127.0.0.1", port: Int, allowsRemote: Bool = false,
-        certificate: ServerCertificate? = nil
+        certificate: ServerCertificate? = nil, capture: (@Sendable (CapturedExchange) -> Void)? = nil
     ) async throws -> EmulatorServer {
+        var limits = EmulatorServer.Limits()
+        // What is not a connection: files, libraries, the terminal.
+        limits.connectionsMax = min(limits.connectionsMax, max(16, fileDescriptorsMax() - 64))
         do {
             return try await EmulatorServer.bind(
-                emulator: emulator, host: host, port: port, allowsRemote: allowsRemote, certificate: certificate)
+                emulator: emulator, host: host, port: port, allowsRemote: allowsRemote, certificate: certificate,
+                limits: limits, capture: capture)
         } catch {
             throw Failure(error.description)
         }
+    }
+
+    /// Raises the number of files that this process may have open as far as it may by itself, and returns it.
+    private static func fileDescriptorsMax() -> Int {
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        guard getrlimit(resource, &limit) == 0 else { return 1024 }
+        let allowed = limit.rlim_cur
+        limit.rlim_cur = limit.rlim_max
+        return Int(clamping: setrlimit(resource, &limit) == 0 ? limit.rlim_cur : allowed)
+    }
+
+    private func captureWriter() throws -> (@Sendable (CapturedExchange) -> Void)? {
+        guard let file = try capture.map({ try LineFile($0) }) else { return nil }
+        let withData = withData
+        // A file that cannot be written is no reason to stop serving.
+        return { exchange in try? file.append(exchange.json(withData: withData)) }
     }
 
     private func certificate(_ time: TimeSource) throws -> ServerCertificate? {

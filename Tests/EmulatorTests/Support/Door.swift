@@ -149,9 +149,12 @@ func through(
 /// Runs `body` while the emulator is served on a free port.
 func serving(
     _ emulator: Emulator, limits: EmulatorServer.Limits = EmulatorServer.Limits(), allowsRemote: Bool = false,
-    body: (EmulatorServer) async throws -> Void
+    certificate: ServerCertificate? = nil, capture: (@Sendable (CapturedExchange) -> Void)? = nil,
+    answering: EmulatorServer.Answering? = nil, body: (EmulatorServer) async throws -> Void
 ) async throws {
-    let server = try await EmulatorServer.bind(emulator: emulator, allowsRemote: allowsRemote, limits: limits)
+    let server = try await EmulatorServer.bind(
+        emulator: emulator, allowsRemote: allowsRemote, certificate: certificate, limits: limits, capture: capture,
+        answering: answering)
     async let served: Void = server.run()
     do {
         try await body(server)

@@ -28,8 +28,10 @@ final class RawConnection: @unchecked Sendable {
 
     deinit { close(socket) }
 
-    func send(_ text: String) async {
-        var rest = Array(text.utf8)[...]
+    func send(_ text: String) async { await send(Array(text.utf8)) }
+
+    func send(_ bytes: [UInt8]) async {
+        var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             if count > 0 { rest = rest.dropFirst(count) } else if errno == EAGAIN { await Task.yield() } else { return }
@@ -53,20 +55,44 @@ final class RawConnection: @unchecked Sendable {
         return String(decoding: received, as: UTF8.self)
     }
 
+    /// The next `count` bytes, taken off what was received; fewer where the other side closed.
+    func take(_ count: Int) async -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while !isClosed, received.count < count {
+            let read = recv(socket, &buffer, buffer.count, 0)
+            if read > 0 {
+                received += buffer[..<read]
+            } else if read < 0, errno == EAGAIN {
+                await Task.yield()
+            } else {
+                isClosed = true
+            }
+        }
+        defer { received.removeFirst(min(count, received.count)) }
+        return Array(received.prefix(count))
+    }
+
+    /// Says that nothing more will be sent; answers can still come.
+    func endSending() { shutdown(socket, Int32(SHUT_WR)) }
+
+    /// Ends the connection.
+    func hangUp() { shutdown(socket, Int32(SHUT_RDWR)) }
+
     /// One whole answer with a Content-Length, taken off what was received.
     func answer() async -> (status: Int, headers: [String: String], body: String) {
-        let text = await receive { text in
-            guard let end = text.firstRange(of: "\r\n\r\n") else { return false }
-            let length = Self.headers(text[..<end.lowerBound])["content-length"].flatMap { Int($0) } ?? 0
-            return text[end.upperBound...].utf8.count >= length
-        }
-        guard let end = text.firstRange(of: "\r\n\r\n") else { return (0, [:], text) }
+        let answer = await rawAnswer()
+        return (answer.status, answer.headers, String(decoding: answer.body, as: UTF8.self))
+    }
+
+    func rawAnswer() async -> (status: Int, headers: [String: String], body: [UInt8]) {
+        let text = await receive { $0.contains("\r\n\r\n") }
+        guard let end = text.firstRange(of: "\r\n\r\n") else { return (0, [:], Array(text.utf8)) }
         let head = text[..<end.lowerBound]
+        _ = await take(head.utf8.count + 4)
         let headers = Self.headers(head)
-        let body = text[end.upperBound...].utf8.prefix(headers["content-length"].flatMap { Int($0) } ?? 0)
-        received.removeFirst(head.utf8.count + 4 + body.count)
+        let body = await take(headers["content-length"].flatMap { Int($0) } ?? 0)
         let status = head.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-        return (status, headers, String(decoding: Array(body), as: UTF8.self))
+        return (status, headers, body)
     }
 
     private static func headers(_ head: Substring) -> [String: String] {
