@@ -177,6 +177,7 @@ extension DynamoDBService {
             for (_, write) in writes { outcomes.append(try table.outcome(of: write)) }
             guard Set(outcomes.map(\.key)).count == outcomes.count else { throw Self.duplicateKeys }
             var result = BatchWriteResult()
+            defer { tidyJournal(of: &table, at: now) }
             for (index, outcome) in outcomes.enumerated() {
                 do throws(ServiceError) {
                     try table.admitWrite(at: now)
@@ -185,6 +186,7 @@ extension DynamoDBService {
                     result.rest.append(writes[index].wire)
                     continue
                 }
+                try table.keep([outcome])
                 let consumed = table.commit(outcome, at: now)
                 table.charge(consumed)
                 result.consumed = result.consumed + consumed

@@ -48,9 +48,11 @@ extension DynamoDBService {
         let write = try ItemWrite(operation, request, cache)
         let asked = try request.returnConsumedCapacity()
         let (outcome, consumed) = try withTable(write.table) { (table, now) throws(ServiceError) in
+            defer { tidyJournal(of: &table, at: now) }
             try table.admitWrite(at: now)
             do throws(ServiceError) {
                 let outcome = try table.outcome(of: write)
+                try table.keep([outcome])
                 let consumed = table.commit(outcome, at: now)
                 table.charge(consumed)
                 return (outcome, consumed)
@@ -63,6 +65,10 @@ extension DynamoDBService {
             "Attributes": write.returned(outcome)?.wire,
             "ConsumedCapacity": consumed.wire(asked, table: write.table),
         ])
+    }
+
+    func tidyJournal(of table: inout DynamoDBTable, at now: Timestamp) {
+        if table.journal != nil { table.tidyJournal(at: Moment(now: now, wall: time.wallClock())) }
     }
 
     func page(_ operation: String, _ request: DynamoDBRequest) throws(ServiceError) -> AWSValue {

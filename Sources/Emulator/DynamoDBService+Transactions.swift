@@ -31,6 +31,7 @@ struct TransactionTokens: Sendable {
 
 extension DynamoDBService {
     private static let transactionMax = 100
+    private static let transactionBytesMax = 4 << 20
 
     /// One action of a transaction with its place in the request.
     private struct Step: Sendable {
@@ -48,8 +49,11 @@ extension DynamoDBService {
         for (position, action) in actions.enumerated() {
             steps.append(Step(position: position, write: try transactWrite(action)))
         }
+        guard steps.reduce(0, { $0 + $1.write.item.sizeBytes }) <= Self.transactionBytesMax else {
+            throw .validation("Collection of items in the transaction exceeds the limit of 4 MB")
+        }
         let now = time.now()
-        let token = try request.string("ClientRequestToken")
+        let token = try request.text("ClientRequestToken", "clientRequestToken", lengths: 1...36)
         if let token,
             try transactions.withLock({ (tokens) throws(ServiceError) in
                 try tokens.isRepeated(token, request.input, at: now)
@@ -63,7 +67,7 @@ extension DynamoDBService {
             guard let table = find(name, at: now) else { throw Self.notFound }
             locked.append((table, steps))
         }
-        let (reasons, consumed) = try transact(locked[...], at: now, Reasons())
+        let (reasons, consumed, _) = try transact(locked[...], at: now, Reasons(), [])
         guard reasons.isEmpty else { throw Self.cancelled(actions.count, reasons) }
         if let token { transactions.withLock { $0.remember(token, request.input, at: now) } }
         guard asked != "NONE" else { return [:] }
@@ -99,12 +103,18 @@ extension DynamoDBService {
         return writes[0]
     }
 
+    /// Rows by the number of the table's file.
+    private typealias KeptRows = [(table: UInt64, rows: [UInt8])]
+
     /// Locks the tables one inside the other in the order of their names, checks every action, and only when all
-    /// tables agreed carries them out on the way back.
+    /// tables agreed, and all of it is kept where it outlives the process, carries them out on the way back.
+    ///
+    /// - Returns: also the number that the transaction is kept under, where it is over several kept tables.
     private func transact(
-        _ groups: ArraySlice<(table: LockedTable, steps: [Step])>, at now: Timestamp, _ before: Reasons
-    ) throws(ServiceError) -> (reasons: Reasons, consumed: [String: ConsumedCapacity]) {
-        guard let group = groups.first else { return (before, [:]) }
+        _ groups: ArraySlice<(table: LockedTable, steps: [Step])>, at now: Timestamp, _ before: Reasons,
+        _ rows: KeptRows
+    ) throws(ServiceError) -> (reasons: Reasons, consumed: [String: ConsumedCapacity], number: UInt64?) {
+        guard let group = groups.first else { return (before, [:], before.isEmpty ? try keep(rows) : nil) }
         let steps = group.steps
         let rest = groups.dropFirst()
         return try group.table.withLock { (table) throws(ServiceError) in
@@ -122,16 +132,35 @@ extension DynamoDBService {
             guard Set(outcomes.map(\.key)).count == outcomes.count else {
                 throw .validation("Transaction request cannot include multiple operations on one item")
             }
-            var (all, consumed) = try transact(rest, at: now, reasons)
+            let mineKept = RowChange.bytes(outcomes.compactMap { $0.change(table.keys) })
+            let kept = table.journal.map { rows + [(table: $0.id, rows: mineKept)] } ?? rows
+            var (all, consumed, number) = try transact(rest, at: now, reasons, kept)
             var mine = ConsumedCapacity(isWrite: true)
             if all.isEmpty {
+                if let number {
+                    let isThere = table.journal?.save(transaction: number, rows: mineKept) ?? true
+                    if isThere { multiTableJournal.withLock { $0?.finish() } }
+                } else {
+                    try table.keep(outcomes)
+                }
                 for outcome in outcomes { mine = mine + table.commit(outcome, at: now) }
                 consumed[table.name] = mine
             } else {
                 for step in steps { mine = mine + table.cost(ofFailed: step.write) }
             }
             table.charge(mine.doubled)
-            return (all, consumed)
+            tidyJournal(of: &table, at: now)
+            return (all, consumed, number)
+        }
+    }
+
+    /// Keeps a transaction as a whole where it is over several tables; one table's file takes its rows at once anyway.
+    private func keep(_ rows: KeptRows) throws(ServiceError) -> UInt64? {
+        guard rows.count > 1 else { return nil }
+        do throws(StateError) {
+            return try multiTableJournal.withLock { (journal) throws(StateError) in try journal?.begin(rows) }
+        } catch {
+            throw Self.notKept(error)
         }
     }
 

@@ -46,19 +46,27 @@ package final class DynamoDBService: Sendable {
     let settings: DynamoDBSettings
     let cache = ExpressionCache()
     let transactions = Mutex<TransactionTokens>(TransactionTokens())
+    /// Where tables are kept; `nil` where nothing outlives the process.
+    let state: StateDirectory?
+    let multiTableJournal = Mutex<TransactionJournal?>(nil)
     private let tables = Mutex<[String: LockedTable]>([:])
 
-    package init(account: String, region: String, time: TimeSource, seed: UInt64, settings: DynamoDBSettings) {
+    package init(
+        account: String, region: String, time: TimeSource, seed: UInt64, settings: DynamoDBSettings,
+        state: StateDirectory? = nil
+    ) {
         self.account = account
         self.region = region
         self.time = time
         self.seed = seed
         self.settings = settings
+        self.state = state
     }
 
     /// The answer of `operation`, the name after `DynamoDB_20120810.`; `input` and answer are the JSON bodies.
     package func handle(operation: String, input: AWSValue) throws(ServiceError) -> AWSValue {
         let request = try DynamoDBRequest(input)
+        try DynamoDBShape.operations[operation]?.check(input)
         return switch operation {
         case "GetItem": try getItem(request)
         case "PutItem", "UpdateItem", "DeleteItem": try write(operation, request)
@@ -73,6 +81,7 @@ package final class DynamoDBService: Sendable {
         case "DeleteTable": try deleteTable(request)
         case "ListTables": try listTables(request)
         case "DescribeTimeToLive": try describeTimeToLive(request)
+        case "UpdateTimeToLive": try updateTimeToLive(request)
         case "DescribeContinuousBackups": try describeContinuousBackups(request)
         case "UpdateContinuousBackups": try updateContinuousBackups(request)
         case "TagResource": try tagResource(request)
@@ -105,6 +114,8 @@ final class LockedTable: Sendable {
         try state.withLock { (table) throws(ServiceError) in try body(&table) }
     }
 
+    func removeFile() { state.withLock { $0.journal?.remove() } }
+
     func isGone(at now: Timestamp) -> Bool { state.withLock { $0.status.isGone(at: now) } }
 }
 
@@ -116,7 +127,10 @@ extension DynamoDBService {
         guard let table = tables.withLock({ $0[name] }) else { return nil }
         guard table.isGone(at: now) else { return table }
         tables.withLock { tables in
-            if tables[name] === table { tables[name] = nil }
+            if tables[name] === table {
+                tables[name] = nil
+                table.removeFile()
+            }
         }
         return nil
     }
@@ -136,6 +150,7 @@ extension DynamoDBService {
         tables.withLock { tables in
             for (name, table) in tables.sorted(by: { $0.key < $1.key }) where table.isGone(at: now) {
                 tables[name] = nil
+                table.removeFile()
             }
             return tables.keys.sorted()
         }
@@ -150,6 +165,24 @@ extension DynamoDBService {
         return try table.withLock { (table) throws(ServiceError) in
             try Self.prepare(&table, at: now)
             return try body(&table, now)
+        }
+    }
+
+    /// Runs `body` on a table, and keeps what the table is afterwards; where that fails, nothing has changed.
+    func changing<R: Sendable>(
+        _ table: LockedTable, _ body: (inout DynamoDBTable, Moment) throws(ServiceError) -> R
+    ) throws(ServiceError) -> R {
+        let moment = Moment(now: time.now(), wall: time.wallClock())
+        return try table.withLock { (table) throws(ServiceError) in
+            var changed = table
+            let result = try body(&changed, moment)
+            do throws(ServiceError) { try changed.keepDefinition(at: moment) } catch {
+                // The file may have got a part of it.
+                table.journal = changed.journal
+                throw error
+            }
+            table = changed
+            return result
         }
     }
 

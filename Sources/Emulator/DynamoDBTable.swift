@@ -70,7 +70,11 @@ struct DynamoDBTable: Sendable {
     /// Since when the table can be restored to any moment; `nil` while that is off.
     var recoverableSince: UnixTime?
     var tags: OrderedDictionary<String, String>
+    /// The attribute that says when a row may go; `nil` while that is off. Rows never go by themselves here.
+    var timeToLive: String?
     var status: ResourceStatus
+    /// Where changes are kept; `nil` where nothing outlives the process.
+    var journal: TableJournal?
 
     private(set) var rows = OrderedChunks<RowKey, Row>()
     private(set) var itemCount = 0
@@ -155,6 +159,13 @@ extension DynamoDBTable {
             }
         }
         return consumed
+    }
+
+    /// Takes the rows of a table with the same key over.
+    mutating func takeRows(of other: DynamoDBTable) {
+        rows = other.rows
+        itemCount = other.itemCount
+        sizeBytes = other.sizeBytes
     }
 
     private mutating func forgetTombstones(at now: Timestamp) {

@@ -21,22 +21,30 @@ package final class Emulator: Sendable {
     private let generator: Mutex<SeededGenerator>
     private let onCall: (@Sendable (EmulatedCall) -> Void)?
 
-    /// - Parameter onCall: called for each call that was answered; must not block.
+    /// - Parameters:
+    ///   - state: where streams and tables are kept; they are there after `restore`.
+    ///   - onCall: called for each call that was answered; must not block.
     package init(
         configuration: EmulatorConfiguration = EmulatorConfiguration(), time: TimeSource, seed: UInt64 = 0,
-        faults: FaultPlan = FaultPlan(), onCall: (@Sendable (EmulatedCall) -> Void)? = nil
+        faults: FaultPlan = FaultPlan(), state: StateDirectory? = nil, onCall: (@Sendable (EmulatedCall) -> Void)? = nil
     ) {
         self.onCall = onCall
         var generator = SeededGenerator(seed: seed)
         self.configuration = configuration
         self.time = time
         start = time.now()
-        kinesis = KinesisService(configuration: configuration, time: time)
+        kinesis = KinesisService(configuration: configuration, time: time, state: state)
         dynamoDB = DynamoDBService(
             account: configuration.accountID, region: configuration.region, time: time, seed: generator.next(),
-            settings: configuration.dynamoDB)
+            settings: configuration.dynamoDB, state: state)
         self.faults = FaultInjector(faults, seed: generator.next(), start: start)
         self.generator = Mutex(generator)
+    }
+
+    /// Takes up what the state directory holds; to be called once, before the first request.
+    package func restore() throws(StateError) {
+        try kinesis.restore()
+        try dynamoDB.restore()
     }
 
     /// The time since the emulator's start, by which faults are planned.

@@ -12,9 +12,9 @@ struct StreamConsumer: Sendable {
     let name: String
     let arn: String
     let created: UnixTime
-    fileprivate(set) var status = Status.creating
+    var status = Status.creating
     /// When CREATING or DELETING ends.
-    fileprivate(set) var statusUntil: Timestamp
+    var statusUntil: Timestamp
     var resource: ResourceState
     /// When each shard, by index, was last subscribed to: a subscription may be taken over after some seconds only.
     var subscribed: [Int: Timestamp] = [:]

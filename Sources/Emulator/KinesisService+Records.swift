@@ -10,7 +10,7 @@ extension KinesisService {
         let name = try streamName(input)
         let shard = input["ShardId"]?.string ?? ""
         do {
-            return try withStream(name) { (stream, moment) throws(ServiceError) in
+            return try withStream(name, onlyRecords: true) { (stream, moment) throws(ServiceError) in
                 let token = try stream.shardIterator(
                     shard: shard, type: input["ShardIteratorType"]?.string ?? "",
                     number: input["StartingSequenceNumber"]?.string,
@@ -39,7 +39,7 @@ extension KinesisService {
         if age > configuration.iteratorLifetime { throw expired(iterator: token) }
         let enforcesLimits = configuration.enforcesShardLimits
         do {
-            return try withStream(iterator.stream) { (stream, moment) throws(ServiceError) in
+            return try withStream(iterator.stream, onlyRecords: true) { (stream, moment) throws(ServiceError) in
                 .encoded(
                     try stream.getRecords(
                         iterator, limit: input["Limit"]?.int ?? 10_000, at: moment, enforcesLimits: enforcesLimits,
@@ -73,7 +73,8 @@ extension KinesisService {
     func putRecord(_ input: AWSValue, _ throttledShards: Set<String>) throws(ServiceError) -> ServiceAnswer {
         let record = try NewRecord(input)
         let enforcesLimits = configuration.enforcesShardLimits
-        let answer = try withStream(try streamName(input)) { (stream, moment) throws(ServiceError) -> AWSValue in
+        let name = try streamName(input)
+        let answer = try withStream(name, onlyRecords: true) { (stream, moment) throws(ServiceError) -> AWSValue in
             try stream.checkWritable()
             try stream.checkSize(of: record, at: "data")
             if let ordering = input["SequenceNumberForOrdering"]?.string, SequenceNumber(ordering) == nil {
@@ -102,7 +103,7 @@ extension KinesisService {
         for entry in input["Records"]?.list ?? [] { records.append(try NewRecord(entry)) }
         let enforcesLimits = configuration.enforcesShardLimits
         let batch = records
-        return try withStream(try streamName(input)) { (stream, moment) throws(ServiceError) in
+        return try withStream(try streamName(input), onlyRecords: true) { (stream, moment) throws(ServiceError) in
             try stream.checkWritable()
             for (index, record) in batch.enumerated() {
                 try stream.checkSize(of: record, at: "records.\(index + 1).member.data")
@@ -134,7 +135,8 @@ extension KinesisService {
         case "PutRecord", "PutRecords":
             let entries = operation == "PutRecord" ? [input] : input["Records"]?.list ?? []
             let keys = entries.compactMap { try? NewRecord.hashKey(of: $0) }
-            let touched = try? withStream((try? streamName(input)) ?? "") { (stream, _) throws(ServiceError) in
+            let name = (try? streamName(input)) ?? ""
+            let touched = try? withStream(name, onlyRecords: true) { (stream, _) throws(ServiceError) in
                 Set(keys.compactMap { key in stream.route(key).map { stream.shards[$0].id } })
             }
             return touched ?? []

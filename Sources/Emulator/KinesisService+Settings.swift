@@ -239,11 +239,14 @@ extension KinesisService {
         }
     }
 
-    func updateAccountSettings(_ input: AWSValue) -> ServiceAnswer {
+    func updateAccountSettings(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let isWanted = input["MinimumThroughputBillingCommitment"]?["Status"]?.string == "ENABLED"
         let now = moment.wall
-        return accountSettings.withLock { settings in
-            settings.commit(isWanted, at: now)
+        return try accountSettings.withLock { (settings) throws(ServiceError) in
+            var changed = settings
+            changed.commit(isWanted, at: now)
+            try keep(changed)
+            settings = changed
             return .tree(settings.description)
         }
     }

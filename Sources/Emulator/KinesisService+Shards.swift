@@ -33,7 +33,7 @@ extension KinesisService {
             page.filter = try filter(input["ShardFilter"])
         }
         let created = input["StreamCreationTimestamp"]?.time
-        return try withStream(name) { (stream, moment) throws(ServiceError) in
+        return try withStream(name, onlyRecords: true) { (stream, moment) throws(ServiceError) in
             try stream.check(created: created)
             if moment.wall - page.created > Self.pageTokenLifetime { throw .nextTokenExpired }
             if stream.status == .creating { try stream.checkActive() }

@@ -62,7 +62,7 @@ extension KinesisService {
     func describeStream(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let limit = min(input["Limit"]?.int ?? 100, 100)
         let start = input["ExclusiveStartShardId"]?.string
-        return try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
+        return try withStream(try streamName(input), onlyRecords: true) { (stream, _) throws(ServiceError) in
             let following = stream.shards.drop { shard in start.map { shard.id <= $0 } ?? false }
             var description = stream.summary
             description["Shards"] = .list(following.prefix(limit).map(\.description))
@@ -73,7 +73,7 @@ extension KinesisService {
 
     func describeStreamSummary(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let isCommitted = account(at: moment.wall).isCommitted
-        return try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
+        return try withStream(try streamName(input), onlyRecords: true) { (stream, _) throws(ServiceError) in
             var summary = stream.summary
             summary["StreamId"] = .string(stream.id)
             summary["OpenShardCount"] = .int(Int64(stream.openShards))

@@ -18,12 +18,15 @@ package final class KinesisService: Sendable {
 
     let configuration: EmulatorConfiguration
     let time: TimeSource
+    /// Where streams are kept; `nil` where nothing outlives the process.
+    let state: StateDirectory?
     /// A slot's lock may be taken while this one is held, never the other way round.
     private let slots = Mutex<[String: Slot]>([:])
     let accountSettings = Mutex(AccountSettings())
 
-    init(configuration: EmulatorConfiguration, time: TimeSource) {
+    init(configuration: EmulatorConfiguration, time: TimeSource, state: StateDirectory? = nil) {
         self.configuration = configuration
+        self.state = state
         self.time = time
     }
 
@@ -80,7 +83,7 @@ package final class KinesisService: Sendable {
         case "UpdateMaxRecordSize": return try updateMaxRecordSize(input)
         case "UpdateStreamWarmThroughput": return try updateStreamWarmThroughput(input)
         case "DescribeAccountSettings": return .tree(account(at: moment.wall).description)
-        default: return updateAccountSettings(input)
+        default: return try updateAccountSettings(input)
         }
     }
 
@@ -116,15 +119,21 @@ package final class KinesisService: Sendable {
         return found
     }
 
-    /// Runs `body` with the stream under its lock, settled to now.
+    /// Runs `body` with the stream under its lock, settled to now; what it changed is kept before anybody is told.
+    ///
+    /// - Parameter onlyRecords: whether `body` changes nothing but records, if that.
     func withStream<T: Sendable>(
-        _ name: String, _ body: (inout KinesisStream, Moment) throws(ServiceError) -> T
+        _ name: String, onlyRecords: Bool = false, _ body: (inout KinesisStream, Moment) throws(ServiceError) -> T
     ) throws(ServiceError) -> T {
         let slot = try slot(name)
         let moment = moment
         let result: T? = try slot.stream.withLock { (stream) throws(ServiceError) in
             stream.settle(at: moment)
-            return stream.status == .deleted ? nil : try body(&stream, moment)
+            if stream.status == .deleted { return nil }
+            guard stream.journal != nil else { return try body(&stream, moment) }
+            return try stream.keeping(at: moment, onlyRecords: onlyRecords) { (stream) throws(ServiceError) in
+                try body(&stream, moment)
+            }
         }
         if let result { return result }
         remove(slot, name)
@@ -140,9 +149,14 @@ package final class KinesisService: Sendable {
 
     private func remove(_ slot: Slot, _ name: String) {
         slots.withLock { slots in
-            if slots[name] === slot { slots[name] = nil }
+            guard slots[name] === slot else { return }
+            slots[name] = nil
+            slot.stream.withLock { $0.journal?.remove() }
         }
     }
+
+    /// Puts a stream there that was kept.
+    func restore(_ stream: KinesisStream) { slots.withLock { $0[stream.name] = Slot(stream) } }
 
     /// - Throws: ResourceInUseException where a stream of that name exists.
     func insert(_ stream: KinesisStream) throws(ServiceError) {
@@ -157,6 +171,10 @@ package final class KinesisService: Sendable {
                     "ResourceInUseException",
                     "Stream \(stream.name) under account \(stream.account) already exists.")
             }
+            slots[stream.name]?.stream.withLock { $0.journal?.remove() }
+            slots[stream.name] = nil
+            var stream = stream
+            if let state { try stream.keepFirst(in: state, at: moment) }
             slots[stream.name] = Slot(stream)
         }
     }

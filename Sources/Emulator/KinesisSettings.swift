@@ -7,8 +7,8 @@ struct ResourceState: Hashable, Sendable {
     static let tagsMax = 50
     static let policyBytesMax = 20 << 10
 
-    private(set) var tags: [String: String] = [:]
-    private(set) var policy: String?
+    var tags: [String: String] = [:]
+    var policy: String?
 
     /// - Parameter described: `stream words under account 123456789012`
     mutating func add(
@@ -78,9 +78,9 @@ struct ResourceState: Hashable, Sendable {
 /// Under which key a stream is encrypted, and when that began and ended: records tell whether they were.
 struct StreamEncryption: Hashable, Sendable {
     /// `nil` while it is not encrypted.
-    private(set) var keyID: String?
+    var keyID: String?
     /// Milliseconds at which it was switched on, off, on, ….
-    private(set) var switches: [Int64] = []
+    var switches: [Int64] = []
 
     mutating func set(_ keyID: String?, at time: UnixTime) {
         if (keyID == nil) != (self.keyID == nil) { switches.append(time.milliseconds) }
@@ -101,7 +101,7 @@ struct StreamMonitoring: Hashable, Sendable {
         "ReadProvisionedThroughputExceeded", "IteratorAgeMilliseconds",
     ]
 
-    private(set) var enabled: Set<String> = []
+    var enabled: Set<String> = []
 
     mutating func change(_ metrics: [String], isEnabling: Bool) {
         let named = metrics.contains("ALL") ? Set(Self.metrics) : Set(metrics)
@@ -116,16 +116,16 @@ struct AccountSettings: Hashable, Sendable {
     /// A commitment lasts at least a day.
     static let commitment: Duration = .seconds(24 * 3600)
 
-    private enum Status: String {
+    enum Status: String {
         case disabled = "DISABLED"
         case enabled = "ENABLED"
         case ending = "ENABLED_UNTIL_EARLIEST_ALLOWED_END"
     }
 
-    private var status = Status.disabled
-    private var startedAt: UnixTime?
-    private var endedAt: UnixTime?
-    private var earliestEnd: UnixTime?
+    var status = Status.disabled
+    var startedAt: UnixTime?
+    var endedAt: UnixTime?
+    var earliestEnd: UnixTime?
 
     var isCommitted: Bool { status != .disabled }
 

@@ -17,9 +17,9 @@ struct KinesisShard: Sendable {
     let openedAt: UnixTime
     /// The creation that its sequence numbers carry: later than its parents', so that its numbers follow theirs.
     let createdSeconds: Int64
-    private(set) var closedAt: UnixTime?
+    var closedAt: UnixTime?
     /// The shards that took over, by index.
-    private(set) var children: [Int] = []
+    var children: [Int] = []
     var log = ShardLog()
     var limits = ShardLimits()
     /// Those that read this shard by fan-out, and those that were ended and have not been told yet.
@@ -36,6 +36,17 @@ struct KinesisShard: Sendable {
         self.openedAt = openedAt
         createdSeconds = parents.map { $0.createdSeconds + 1 }
             .reduce(openedAt.milliseconds / 1000) { max($0, $1) }
+    }
+
+    /// A shard as it was kept.
+    init(index: Int, range: HashKeyRange, parentIDs: [String], openedAt: UnixTime, createdSeconds: Int64) {
+        self.index = index
+        id = Self.id(ofIndex: index)
+        self.range = range
+        parent = parentIDs.first
+        adjacentParent = parentIDs.dropFirst().first
+        self.openedAt = openedAt
+        self.createdSeconds = createdSeconds
     }
 
     static func id(ofIndex index: Int) -> String {

@@ -54,6 +54,7 @@ extension KinesisStream {
         }
         let ordinal = shards[position].log.append(data: record.data, key: record.partitionKey, at: moment.wall)
         let arrival = shards[position].log.lastArrival
+        journal?.touch(shards[position].index)
         for subscriber in shards[position].subscribers { subscriber.bell.ring() }
         return .stored(shard: id, number: shards[position].number(ofRecord: ordinal, arrival: arrival))
     }

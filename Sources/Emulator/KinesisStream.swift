@@ -37,10 +37,10 @@ struct KinesisStream: Sendable {
     var resource = ResourceState()
     var encryption = StreamEncryption()
     var monitoring = StreamMonitoring()
-    private(set) var status: Status = .creating
-    private(set) var statusUntil: Timestamp
-    private var update: Update?
-    private let initialShards: Int
+    var status: Status = .creating
+    var statusUntil: Timestamp
+    var update: Update?
+    let initialShards: Int
     /// In the order of their indexes, without the expired ones.
     var shards: [KinesisShard] = []
     var nextIndex = 0
@@ -55,7 +55,9 @@ struct KinesisStream: Sendable {
     /// When the next consumer's status ends.
     var consumersSettleAt = Timestamp.never
     var lastSubscriptionID: UInt64 = 0
-    private var nextSweep: UnixTime
+    var nextSweep: UnixTime
+    /// Where it is kept; `nil` where nothing outlives the process.
+    var journal: StreamJournal?
 
     init(
         name: String, shards: Int, isOnDemand: Bool, recordBytesMax: Int, configuration: EmulatorConfiguration,
@@ -121,7 +123,10 @@ struct KinesisStream: Sendable {
     private mutating func sweep(at moment: Moment) {
         nextSweep = moment.wall + min(.seconds(60), .nanoseconds(retention.wholeNanoseconds / 10))
         let horizon = trimHorizon(at: moment)
-        for position in shards.indices { shards[position].log.trim(before: horizon) }
+        for position in shards.indices {
+            shards[position].log.trim(before: horizon)
+            journal?.trim(shards[position].index, shards[position].log)
+        }
         let expired = shards.contains { $0.closedAt.map { $0 < horizon } ?? false }
         guard expired else { return }
         wakeSubscribers()

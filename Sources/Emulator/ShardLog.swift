@@ -60,6 +60,11 @@ struct ShardLog: Sendable {
         let grown = min(Self.chunkBytesMax, max(Self.chunkBytesMin, (chunks.last?.bytesMax ?? 0) * 4))
         var chunk = Chunk(firstOrdinal: end, bytes: [], bytesMax: max(grown, count))
         chunk.bytes.reserveCapacity(chunk.bytesMax)
+        if let before = chunks.last {
+            // Records tend to be alike: with room for as many of them, no array is half empty.
+            let many = before.entries.count * (chunk.bytesMax / max(1, before.bytesMax))
+            chunk.entries.reserveCapacity(many + many / 32)
+        }
         chunks.append(chunk)
     }
 
@@ -137,5 +142,70 @@ extension [ShardLog.Entry] {
             if self[middle].arrival < milliseconds { low = middle + 1 } else { high = middle }
         }
         return low
+    }
+}
+
+// MARK: Keeping
+
+extension ShardLog {
+    /// Records that lie side by side: their entries, and their data and keys in the same order.
+    struct Run {
+        var entries: ArraySlice<Entry>
+        var bytes: ArraySlice<UInt8>
+    }
+
+    /// An empty log whose next record is `first`.
+    init(first: UInt64, lastArrival: Int64) {
+        self.first = first
+        end = first
+        self.lastArrival = lastArrival
+    }
+
+    /// The records from `start` on, which must be kept.
+    func runs(from start: UInt64) -> [Run] {
+        guard start < end else { return [] }
+        return chunks[chunkIndex(of: start)...].compactMap { chunk in
+            guard chunk.endOrdinal > start else { return nil }
+            let entries = chunk.entries[Int(max(start, chunk.firstOrdinal) - chunk.firstOrdinal)...]
+            guard let first = entries.first else { return nil }
+            return Run(entries: entries, bytes: chunk.bytes[Int(first.offset)...])
+        }
+    }
+
+    /// The arrival of the record before `ordinal`, of those that are kept; `lastArrival` where there is none.
+    func arrival(before ordinal: UInt64) -> Int64 {
+        ordinal > first && ordinal <= end ? entry(ordinal - 1).arrival : lastArrival
+    }
+
+    /// Adds records that were kept; `bytes` are their data and keys, and the entries' offsets count from its beginning.
+    mutating func append(_ entries: [Entry], _ bytes: UnsafeRawBufferPointer) {
+        for entry in entries {
+            let count = Int(entry.dataCount) + Int(entry.keyCount)
+            makeRoom(for: count)
+            let last = chunks.count - 1
+            var new = entry
+            new.arrival = max(lastArrival, entry.arrival)
+            new.offset = UInt32(chunks[last].bytes.count)
+            lastArrival = new.arrival
+            let start = Int(entry.offset)
+            chunks[last].bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
+            chunks[last].entries.append(new)
+            end += 1
+        }
+    }
+
+    /// Takes the records from `ordinal` on back.
+    mutating func takeBack(from ordinal: UInt64) {
+        while let chunk = chunks.last, ordinal < chunk.endOrdinal {
+            let kept = ordinal > chunk.firstOrdinal ? Int(ordinal - chunk.firstOrdinal) : 0
+            if kept == 0 {
+                chunks.removeLast()
+            } else {
+                let last = chunks.count - 1
+                chunks[last].bytes.removeLast(chunk.bytes.count - Int(chunk.entries[kept].offset))
+                chunks[last].entries.removeLast(chunk.entries.count - kept)
+            }
+        }
+        end = min(end, max(first, ordinal))
     }
 }

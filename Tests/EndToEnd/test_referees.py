@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness import REGION, environment, run_python
+from harness import REGION, environment, run_python, wait_until
 
 CLI = pathlib.Path(sys.executable).parent / "aws"
 
@@ -141,8 +141,49 @@ def test_the_aws_cli_writes_conditionally(cli):
     assert updated["Attributes"] == {"leaseKey": {"S": "a"}, "leaseCounter": {"N": "2"}}
 
 
+def test_the_aws_cli_sees_a_lease_table_as_the_java_kcl_makes_it(cli):
+    table = ("--table-name", "leases")
+    cli("dynamodb", "create-table", *table, "--billing-mode", "PAY_PER_REQUEST",
+        "--attribute-definitions", "AttributeName=leaseKey,AttributeType=S",
+        "--key-schema", "AttributeName=leaseKey,KeyType=HASH", "--tags", "Key=app,Value=orders")
+    cli("dynamodb", "wait", "table-exists", *table)
+    cli("dynamodb", "update-table", *table, "--attribute-definitions", "AttributeName=leaseKey,AttributeType=S",
+        "AttributeName=leaseOwner,AttributeType=S", "--global-secondary-index-updates",
+        json.dumps([{"Create": {
+            "IndexName": "LeaseOwnerToLeaseKeyIndex", "Projection": {"ProjectionType": "KEYS_ONLY"},
+            "KeySchema": [{"AttributeName": "leaseOwner", "KeyType": "HASH"},
+                          {"AttributeName": "leaseKey", "KeyType": "RANGE"}]}}]))
+    cli("dynamodb", "wait", "table-exists", *table)
+
+    def described():
+        return cli("dynamodb", "describe-table", *table)["Table"]
+
+    wait_until(lambda: described()["GlobalSecondaryIndexes"][0]["IndexStatus"] == "ACTIVE", 20)
+    cli("dynamodb", "transact-write-items", "--transact-items", json.dumps([
+        {"Put": {"TableName": "leases", "Item": {
+            "leaseKey": {"S": key}, "leaseOwner": {"S": "worker-1"}, "checkpoint": {"S": "TRIM_HORIZON"}}}}
+        for key in ("a", "b")]))
+    owned = cli(
+        "dynamodb", "query", *table, "--index-name", "LeaseOwnerToLeaseKeyIndex", "--key-condition-expression",
+        "leaseOwner = :w", "--expression-attribute-values", '{":w":{"S":"worker-1"}}', "--return-consumed-capacity",
+        "INDEXES")
+    assert owned["Items"] == [{"leaseKey": {"S": key}, "leaseOwner": {"S": "worker-1"}} for key in ("a", "b")]
+    assert owned["ConsumedCapacity"]["GlobalSecondaryIndexes"]["LeaseOwnerToLeaseKeyIndex"]["CapacityUnits"] == 0.5
+    cli("dynamodb", "update-continuous-backups", *table, "--point-in-time-recovery-specification",
+        "PointInTimeRecoveryEnabled=true")
+    backups = cli("dynamodb", "describe-continuous-backups", *table)["ContinuousBackupsDescription"]
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+    cli("dynamodb", "update-time-to-live", *table, "--time-to-live-specification",
+        "Enabled=true,AttributeName=until")
+    assert cli("dynamodb", "describe-time-to-live", *table)["TimeToLiveDescription"]["AttributeName"] == "until"
+    arn = ("--resource-arn", described()["TableArn"])
+    cli("dynamodb", "untag-resource", *arn, "--tag-keys", "app")
+    assert cli("dynamodb", "list-tags-of-resource", *arn)["Tags"] == []
+    cli("dynamodb", "update-table", *table, "--deletion-protection-enabled")
+    assert "ValidationException" in cli("dynamodb", "delete-table", *table, fails=True)
+
+
 def test_the_demos_emulator_is_open_to_the_aws_cli(bench):
-    from harness import wait_until
     import socket
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

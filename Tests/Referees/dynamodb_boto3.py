@@ -780,6 +780,123 @@ def a_transaction_touches_an_item_once_and_a_token_counts_once(b):
     assert b.note(b.get("c")["x"]) == n(1)
 
 
+# Limits
+
+
+@case
+def nests_32_levels_and_no_deeper(b):
+    b.create()
+
+    def nested(levels):
+        value = s("x")
+        for level in range(levels):
+            value = {"M": {"m": value}} if level % 2 else {"L": [value]}
+        return value
+
+    b.put(k=s("a"), x=nested(32))
+    assert b.note(b.get()["x"]) == nested(32)
+    assert b.error(b.put, k=s("a"), x=nested(33))[1] == (
+        "Nesting Levels have exceeded supported limits: Attributes may not exceed 32 levels")
+    assert b.error(b.update, "SET x = :v", values={":v": nested(33)})[0] == "ValidationException"
+
+
+@case
+def refuses_requests_with_too_many_parts(b):
+    b.create()
+    keys = [{"k": s(str(i))} for i in range(101)]
+    assert b.error(b.db.batch_get_item, RequestItems={b.table: {"Keys": keys}})[0] == "ValidationException"
+    puts = [{"Put": {"TableName": b.table, "Item": key}} for key in keys]
+    assert b.error(b.db.transact_write_items, TransactItems=puts)[0] == "ValidationException"
+    long = " OR ".join(["k = :v"] * 500)
+    assert "Expression size has exceeded the maximum allowed size" in b.error(
+        b.db.scan, TableName=b.table, FilterExpression=long, ExpressionAttributeValues={":v": s("a")})[1]
+    big = [{"Put": {"TableName": b.table, "Item": {"k": s(str(i)), "x": s("x" * 390_000)}}} for i in range(11)]
+    assert b.error(b.db.transact_write_items, TransactItems=big)[0] == "ValidationException"
+    assert b.db.scan(TableName=b.table)["Count"] == 0
+
+
+@case
+def changes_one_index_at_a_time(b):
+    b.create()
+    creations = [{"Create": {
+        "IndexName": f"by-{name}", "KeySchema": [{"AttributeName": name, "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"}}} for name in ("x", "y")]
+    types = [{"AttributeName": name, "AttributeType": "S"} for name in ("x", "y")]
+    assert b.error(
+        b.db.update_table, TableName=b.table, AttributeDefinitions=types,
+        GlobalSecondaryIndexUpdates=creations)[0] == "LimitExceededException"
+    assert "GlobalSecondaryIndexes" not in b.settled()
+
+
+@case
+def keeps_the_setting_of_time_to_live(b):
+    b.create()
+
+    def update(enabled, name="until"):
+        return b.db.update_time_to_live(
+            TableName=b.table, TimeToLiveSpecification={"Enabled": enabled, "AttributeName": name})
+
+    assert b.note(update(True)["TimeToLiveSpecification"]) == {"Enabled": True, "AttributeName": "until"}
+    told = b.db.describe_time_to_live(TableName=b.table)["TimeToLiveDescription"]
+    assert told == {"TimeToLiveStatus": "ENABLED", "AttributeName": "until"}
+    assert b.error(update, True)[1] == "TimeToLive is already enabled"
+    assert b.error(update, False, "other")[0] == "ValidationException"
+    update(False)
+    assert b.error(update, False)[1] == "TimeToLive is already disabled"
+    b.table += "-gone"
+    assert b.error(update, True)[0] == "ResourceNotFoundException"
+
+
+@case
+def throttles_the_table_and_the_index_that_used_up_their_units(b):
+    index = {
+        "IndexName": "by-x", "KeySchema": [{"AttributeName": "x", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"}}
+
+    def create(table_writes, index_writes):
+        b.table = "t-" + uuid.uuid4().hex[:12]
+        b.create(
+            BillingMode="PROVISIONED", types=[{"AttributeName": "x", "AttributeType": "S"}],
+            ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": table_writes},
+            GlobalSecondaryIndexes=[{**index, "ProvisionedThroughput": {
+                "ReadCapacityUnits": 5, "WriteCapacityUnits": index_writes}}])
+
+    def write(n):
+        b.put(k=s("a"), x=s("x"), data=s(str(n) * 100_000))
+
+    for table_writes, index_writes, where in ((1, 1000, "for the table"), (1000, 1, "secondary indexes")):
+        create(table_writes, index_writes)
+        # A new table has the units of five minutes saved: 300 of the one, 98 for each write.
+        for n in range(4):
+            write(n)
+        code, message, _ = b.error(write, 5)
+        assert code == "ProvisionedThroughputExceededException" and where in message, message
+    assert b.get()["data"] == s("3" * 100_000)
+
+
+@case
+def tells_what_each_index_consumed(b):
+    b.create(types=[{"AttributeName": "x", "AttributeType": "S"}], GlobalSecondaryIndexes=[
+        {"IndexName": name, "KeySchema": [{"AttributeName": "x", "KeyType": "HASH"}],
+         "Projection": {"ProjectionType": kind}} for name, kind in (("all", "ALL"), ("keys", "KEYS_ONLY"))])
+    item = {"k": s("a"), "x": s("b"), "data": s("d" * 3000)}
+    put = b.db.put_item(TableName=b.table, Item=item, ReturnConsumedCapacity="INDEXES")["ConsumedCapacity"]
+    assert b.note(put["CapacityUnits"]) == 7 and put["Table"]["CapacityUnits"] == 3
+    assert {name: units["CapacityUnits"] for name, units in put["GlobalSecondaryIndexes"].items()} == {
+        "all": 3, "keys": 1}
+    total = b.db.put_item(TableName=b.table, Item={**item, "x": s("c")}, ReturnConsumedCapacity="TOTAL")
+    # Leaving one place in an index and taking another is two writes.
+    assert b.note(total["ConsumedCapacity"]) == {"TableName": b.table, "CapacityUnits": 3 + 6 + 2}
+    query = b.db.query(
+        TableName=b.table, IndexName="keys", KeyConditionExpression="x = :x", ReturnConsumedCapacity="INDEXES",
+        ExpressionAttributeValues={":x": s("c")})
+    assert b.note(query["Items"]) == [{"k": s("a"), "x": s("c")}]
+    assert query["ConsumedCapacity"]["GlobalSecondaryIndexes"]["keys"]["CapacityUnits"] == 0.5
+    transaction = b.db.transact_write_items(
+        TransactItems=[{"Put": {"TableName": b.table, "Item": {"k": s("t")}}}], ReturnConsumedCapacity="TOTAL")
+    assert b.note(transaction["ConsumedCapacity"][0]["CapacityUnits"]) == 2
+
+
 # What the Java KCL sends (recorded)
 
 

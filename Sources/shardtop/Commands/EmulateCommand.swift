@@ -53,6 +53,13 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
             valueName: "file"))
     var tlsCertificate: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A directory that keeps streams, records and tables over a restart, also kill -9.",
+            discussion: "Made where there is none; one emulator at a time. Nothing waits for the disk itself.",
+            valueName: "dir"))
+    var stateDir: String?
+
     @Flag(help: "Listen on an address that is not loopback, and serve any Host.")
     var allowRemote = false
 
@@ -74,7 +81,9 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
         // A log that cannot be written is no reason to stop serving.
         if let log { onCall = { call in try? log.append(call.json) } }
         let emulator = Emulator(
-            configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan(), onCall: onCall)
+            configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan(),
+            state: try stateDirectory(), onCall: onCall)
+        do { try emulator.restore() } catch { throw Failure(error.description) }
         try await createStreams(emulator, time)
         let server = try await Self.serve(
             emulator, host: bind, port: port, allowsRemote: allowRemote, certificate: try certificate(time),
@@ -84,6 +93,15 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
             group.addTask { await server.run() }
             _ = await interruption.wait()
             server.shutdown()
+        }
+    }
+
+    private func stateDirectory() throws -> StateDirectory? {
+        guard let stateDir else { return nil }
+        do throws(StateError) {
+            return try StateDirectory(path: stateDir) { line in Output.error("shardtop emulate: \(line)") }
+        } catch {
+            throw Failure("--state-dir: \(error)")
         }
     }
 
@@ -150,7 +168,11 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
             guard let name = parts.first, parts.count <= 2, let shards = parts.count == 2 ? Int(parts[1]) : 1 else {
                 throw Failure("--stream \(text): write it NAME:SHARDS", status: .usage)
             }
-            do { try await connection.kinesis.createStream(String(name), shards: shards) } catch {
+            do { try await connection.kinesis.createStream(String(name), shards: shards) } catch
+                where stateDir != nil && error.type == "ResourceInUseException"
+            {
+                // It was kept, with the shards that it had.
+            } catch {
                 throw Failure("--stream \(text): \(error)", status: .usage)
             }
             // Whoever reads that it listens may write; a fault plan may hide the status, so not for ever.
