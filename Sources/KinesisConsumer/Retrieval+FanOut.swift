@@ -155,7 +155,7 @@ extension Retrieval {
         fanOut?.phase = .open(id)
         fanOut?.openedAt = now
         fanOut?.changedAt = now
-        return [.emit(WorkerEvent(.subscriptionStarted, at: .zero, shardID: shardID, message: "\(from)"))]
+        return [.emit(WorkerEvent(.subscriptionStarted, at: .zero, shardID: shardID, message: "from \(from.words)"))]
     }
 
     mutating func pulled(
@@ -234,5 +234,18 @@ extension Retrieval {
         if phase == .open(id) { return [Self.over(shardID, message)] }
         guard failures == 1 || failures % 20 == 0 else { return [] }
         return [.emit(WorkerEvent(.throttled, at: .zero, shardID: shardID, message: message))]
+    }
+}
+
+extension ShardPosition {
+    /// In the service's words.
+    fileprivate var words: String {
+        switch self {
+        case .trimHorizon: "TRIM_HORIZON"
+        case .latest: "LATEST"
+        case .atTimestamp(let time): "AT_TIMESTAMP \(CivilTime(time).iso8601)"
+        case .atSequenceNumber(let number): "AT_SEQUENCE_NUMBER \(number)"
+        case .afterSequenceNumber(let number): "AFTER_SEQUENCE_NUMBER \(number)"
+        }
     }
 }

@@ -31,7 +31,10 @@ extension Worker {
                         "the consumer \(consumer.name) of \(configuration.streamName) is \(consumer.status) and does "
                             + "not become ACTIVE")
                 }
-            } else if registrations < wanted.registerAttemptsMax {
+            } else {
+                guard registrations < wanted.registerAttemptsMax else {
+                    throw WorkerRefusal("the consumer \(name(of: wanted)) was registered and does not appear")
+                }
                 registrations += 1
                 do { try await register(wanted, streamARN) } catch {
                     // Somebody else was faster, the one before is still being deleted, or there are too many just now.

@@ -73,7 +73,7 @@ private func pulling(
         var reading = retrieval()
         #expect(reading.due(0) == [subscribe(1)])
         #expect(reading.due(10) == [])
-        #expect(reading.opened(1, 20) == [.emit(event(.subscriptionStarted, message: "trimHorizon"))])
+        #expect(reading.opened(1, 20) == [.emit(event(.subscriptionStarted, message: "from TRIM_HORIZON"))])
         #expect(reading.due(20) == [pull(1)])
         #expect(reading.due(30) == [])
         #expect(reading.event(1, fetchedBatch(1, through: 3, next: "3"), 40) == [])
@@ -293,7 +293,7 @@ private func pulling(
             ])
         #expect(
             rig.send(.subscribed(1, latestAt: nil), at: 20) == [
-                .emit(event(.subscriptionStarted, message: "trimHorizon")), pull(1),
+                .emit(event(.subscriptionStarted, message: "from TRIM_HORIZON")), pull(1),
             ])
         let first = fetchedBatch(1, through: 5, next: "5")
         #expect(

@@ -365,3 +365,163 @@ private func refusal(_ fleet: ScriptedFleet) async -> String? {
         #expect(fleet.operations == [])
     }
 }
+
+private func summary(_ status: String = "ACTIVE") -> ScriptedFleet.Answer {
+    .ok([
+        "StreamDescriptionSummary": [
+            "StreamName": "orders", "StreamARN": "arn:orders", "StreamStatus": .string(status),
+        ]
+    ])
+}
+
+private func members(_ status: String, _ arn: String) -> AWSValue {
+    ["ConsumerName": "app", "ConsumerARN": .string(arn), "ConsumerStatus": .string(status)]
+}
+
+private func described(_ status: String, _ arn: String = "arn:1") -> ScriptedFleet.Answer {
+    .ok(["ConsumerDescription": members(status, arn)])
+}
+
+private let missing = ScriptedFleet.Answer.error("ResourceNotFoundException")
+
+@Suite struct ConsumerRegistrationTests {
+    private let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/orders/consumer/app:1"
+
+    private func worker(
+        _ fleet: ScriptedFleet, _ clock: SleepersClock = SleepersClock(), _ consumer: FanOutConsumer = FanOutConsumer()
+    ) -> Worker {
+        makeWorker(fleet, clock, .sample.with { $0.retrieval = .fanOut(consumer) })
+    }
+
+    private func refusal(_ worker: Worker) async -> String? {
+        do {
+            _ = try await worker.prepare()
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func `a polling worker looks for no consumer`() async throws {
+        let fleet = scripted()
+        _ = try await makeWorker(fleet).prepare()
+        #expect(!fleet.operations.contains { $0.contains("Consumer") || $0 == "DescribeStreamSummary" })
+    }
+
+    @Test func `a consumer that is there is used as it is`() async throws {
+        let fleet = scripted(["DescribeStreamSummary": [summary()], "DescribeStreamConsumer": [described("ACTIVE")]])
+        let worker = worker(fleet)
+        _ = try #require(try await worker.prepare())
+        #expect(worker.consumerARN == "arn:1")
+        #expect(fleet.bodies(of: "DescribeStreamConsumer") == [["StreamARN": "arn:orders", "ConsumerName": "app"]])
+        #expect(fleet.bodies(of: "DescribeStreamSummary").count == 1)
+        #expect(fleet.bodies(of: "RegisterStreamConsumer").isEmpty)
+    }
+
+    @Test func `a consumer that is missing is registered, and waited for`() async throws {
+        let clock = SleepersClock()
+        let fleet = scripted([
+            "DescribeStreamSummary": [summary()],
+            "DescribeStreamConsumer": [missing, described("CREATING"), described("CREATING"), described("ACTIVE")],
+            "RegisterStreamConsumer": [.ok(["Consumer": members("CREATING", "arn:1")])],
+        ])
+        let worker = worker(fleet, clock, FanOutConsumer(name: "words"))
+        _ = try #require(try await worker.prepare())
+        #expect(worker.consumerARN == "arn:1")
+        #expect(
+            fleet.bodies(of: "RegisterStreamConsumer") == [["StreamARN": "arn:orders", "ConsumerName": "words"]])
+        #expect(clock.sleeps == [.seconds(1), .seconds(1), .seconds(1)])
+    }
+
+    @Test func `who is slower than another worker uses that one's consumer`() async throws {
+        let fleet = scripted([
+            "DescribeStreamSummary": [summary()], "DescribeStreamConsumer": [missing, described("ACTIVE")],
+            "RegisterStreamConsumer": [.error("ResourceInUseException")],
+        ])
+        let worker = worker(fleet)
+        _ = try #require(try await worker.prepare())
+        #expect(worker.consumerARN == "arn:1")
+    }
+
+    @Test func `a stream that has its twenty consumers is a refusal in words`() async {
+        let fleet = scripted([
+            "DescribeStreamSummary": [summary()], "DescribeStreamConsumer": [missing],
+            "RegisterStreamConsumer": [.error("LimitExceededException")],
+        ])
+        let reason = await refusal(worker(fleet))
+        #expect(reason?.contains("as many as it may") == true)
+        #expect(fleet.bodies(of: "RegisterStreamConsumer").count == 10)
+    }
+
+    @Test func `a consumer that never becomes ACTIVE is a refusal`() async {
+        let fleet = scripted(["DescribeStreamSummary": [summary()], "DescribeStreamConsumer": [described("CREATING")]])
+        let reason = await refusal(worker(fleet))
+        #expect(reason?.contains("is CREATING and does not become ACTIVE") == true)
+        #expect(fleet.bodies(of: "DescribeStreamConsumer").count == 10)
+    }
+
+    @Test func `a given ARN is looked at once, and never registered`() async throws {
+        let fleet = scripted(["DescribeStreamConsumer": [described("ACTIVE", arn)]])
+        let worker = worker(fleet, SleepersClock(), FanOutConsumer(arn: arn))
+        _ = try #require(try await worker.prepare())
+        #expect(worker.consumerARN == arn)
+        #expect(fleet.bodies(of: "DescribeStreamConsumer") == [["ConsumerARN": .string(arn)]])
+        let without = scripted(["DescribeStreamConsumer": [missing]])
+        let reason = await refusal(self.worker(without, SleepersClock(), FanOutConsumer(arn: arn)))
+        #expect(reason?.contains("does not exist; give its name instead") == true)
+        #expect(without.bodies(of: "RegisterStreamConsumer").isEmpty)
+    }
+
+    @Test func `an ARN of another stream is a mistake`() {
+        func mistakes(_ arn: String) -> [String] {
+            WorkerConfiguration.sample.with { $0.retrieval = .fanOut(FanOutConsumer(arn: arn)) }.mistakes
+        }
+        #expect(mistakes(arn) == [])
+        #expect(mistakes(arn.replacing("orders", with: "words")).count == 1)
+        #expect(mistakes("arn:aws:kinesis:us-east-1:123456789012:stream/orders").count == 1)
+        #expect(mistakes("x").count == 1)
+    }
+
+    /// A worker whose consumer is `arn:1`.
+    private func running(_ changes: [String: [ScriptedFleet.Answer]]) async throws -> (Worker, ScriptedFleet) {
+        let fleet = scripted(
+            ["DescribeStreamSummary": [summary()]].merging(changes) { $1 }.merging([
+                "DescribeStreamConsumer": [described("ACTIVE")] + (changes["DescribeStreamConsumer"] ?? [])
+            ]) { $1 })
+        let worker = worker(fleet)
+        _ = try await worker.prepare()
+        return (worker, fleet)
+    }
+
+    @Test func `what is not found while the consumer is there, is the shard`() async throws {
+        let (worker, _) = try await running([:])
+        #expect(try await worker.missingConsumer("arn:1") == nil)
+    }
+
+    @Test func `a stream that is gone took its consumer with it`() async throws {
+        let (worker, fleet) = try await running([
+            "DescribeStreamConsumer": [missing], "DescribeStreamSummary": [summary(), missing],
+        ])
+        #expect(try await worker.missingConsumer("arn:1") == nil)
+        #expect(fleet.bodies(of: "RegisterStreamConsumer").isEmpty)
+    }
+
+    @Test func `a consumer that was deregistered is registered again, and then used`() async throws {
+        let (worker, fleet) = try await running([
+            "DescribeStreamConsumer": [missing, missing, missing, described("ACTIVE", "arn:2")],
+            "RegisterStreamConsumer": [.ok(["Consumer": members("CREATING", "arn:2")])],
+        ])
+        #expect(try await worker.missingConsumer("arn:1")?.contains("registered again") == true)
+        #expect(fleet.bodies(of: "RegisterStreamConsumer").count == 1)
+        #expect(try await worker.missingConsumer("arn:1")?.contains("anew") == true)
+        #expect(worker.consumerARN == "arn:2")
+        // A subscription of the old one fails later: that says nothing of its shard.
+        #expect(try await worker.missingConsumer("arn:1") != nil)
+        #expect(try await worker.missingConsumer("arn:2") == nil)
+    }
+
+    @Test func `a consumer that is going is no end of a shard`() async throws {
+        let (worker, _) = try await running(["DescribeStreamConsumer": [described("DELETING")]])
+        #expect(try await worker.missingConsumer("arn:1") == "the consumer app is DELETING")
+    }
+}
