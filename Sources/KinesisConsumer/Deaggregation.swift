@@ -10,7 +10,7 @@ import Crypto
 /// record.
 ///
 /// - Parameter range: the shard's hash keys; `nil` checks nothing.
-func deaggregate(_ records: [WireRecord], in range: HashKeyRange?) -> [Record] {
+package func deaggregate(_ records: [WireRecord], in range: HashKeyRange?) -> [Record] {
     var output: [Record] = []
     output.reserveCapacity(records.reduce(0) { $0 + Aggregate.countUserRecords(in: $1.data) })
     var decoder = AggregateDecoder(range: range == .whole ? nil : range)

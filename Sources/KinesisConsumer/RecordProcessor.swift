@@ -38,6 +38,12 @@ public struct InitializationInput: Sendable {
     public var checkpoint: Checkpoint
     /// What an earlier owner prepared and did not commit, with the application's state (kcl.md §7).
     public var pendingCheckpoint: PendingCheckpoint?
+
+    package init(shardID: String, checkpoint: Checkpoint, pendingCheckpoint: PendingCheckpoint? = nil) {
+        self.shardID = shardID
+        self.checkpoint = checkpoint
+        self.pendingCheckpoint = pendingCheckpoint
+    }
 }
 
 /// A batch of records of one shard, in order.
@@ -47,6 +53,13 @@ public struct ProcessRecordsInput: Sendable {
     /// How far behind the tip the end of this batch was when it was read.
     public var millisBehindLatest: Int64?
     public var checkpointer: Checkpointer
+
+    package init(shardID: String, records: [Record], millisBehindLatest: Int64?, checkpointer: Checkpointer) {
+        self.shardID = shardID
+        self.records = records
+        self.millisBehindLatest = millisBehindLatest
+        self.checkpointer = checkpointer
+    }
 }
 
 /// A user record: a Kinesis record, or one of the records in a KPL aggregate.
@@ -118,7 +131,7 @@ public struct Checkpointer: Sendable {
     let shardID: String
     let request: @Sendable (CheckpointRequest) async -> CheckpointAnswer
 
-    init(shardID: String, request: @escaping @Sendable (CheckpointRequest) async -> CheckpointAnswer) {
+    package init(shardID: String, request: @escaping @Sendable (CheckpointRequest) async -> CheckpointAnswer) {
         self.shardID = shardID
         self.request = request
     }
@@ -164,11 +177,11 @@ public struct PreparedCheckpoint: Sendable {
 }
 
 /// What a processor asks of its checkpointer.
-enum CheckpointRequest: Hashable, Sendable {
+package enum CheckpointRequest: Hashable, Sendable {
     case commit(Checkpoint?)
     case prepare(Checkpoint?, Bytes?)
     case commitPrepared(Checkpoint)
 }
 
 /// What came of a request, with the position that it meant.
-typealias CheckpointAnswer = Result<Checkpoint, CheckpointError>
+package typealias CheckpointAnswer = Result<Checkpoint, CheckpointError>

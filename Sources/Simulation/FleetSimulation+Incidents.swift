@@ -32,6 +32,8 @@ extension FleetSimulation {
         case .release: release()
         case .join: startWorker()
         case .deregister: try await deregister()
+        case .evict: try await evict()
+        case .steal: try await steal()
         }
     }
 
@@ -74,10 +76,10 @@ extension FleetSimulation {
         case .never: break
         case .sameID(let after):
             try await sleep(after)
-            startWorker(id: worker.incarnation.workerID)
+            startWorker(id: worker.incarnation.workerID, isJava: worker.isJava)
         case .newID(let after):
             try await sleep(after)
-            startWorker()
+            startWorker(isJava: worker.isJava)
         }
     }
 
@@ -101,11 +103,60 @@ extension FleetSimulation {
         incident("merge \(open[index].shardID) \(open[index + 1].shardID)")
     }
 
+    private func evict() async throws {
+        guard let worker = victim(leaving: 1) else { return }
+        let held = world.referee.leases(of: worker.incarnation)
+        guard let shard = random({ held.randomElement(using: &$0) }) else { return }
+        try await evict(shard, of: worker)
+    }
+
+    /// As `shardtop lease evict` does.
+    func evict(_ shard: String, of worker: SimulatedWorker) async throws {
+        incident("evict \(worker.incarnation.workerID) from \(shard)")
+        try await operate(shard, as: Referee.Incarnation(number: 0, workerID: "operator")) {
+            LeaseTable.release(table: World.applicationName, $0)
+        }
+    }
+
+    /// A worker of ours is told that it owns somebody else's lease, as the dashboard does.
+    private func steal() async throws {
+        let ours = alive.filter { !$0.isJava && !$0.node.isPaused }
+        guard let thief = random({ ours.randomElement(using: &$0) }),
+            case .swift(let worker) = thief.engine
+        else { return }
+        let others = alive.filter { $0.incarnation != thief.incarnation }
+        let held = others.flatMap { world.referee.leases(of: $0.incarnation) }
+        guard let shard = random({ held.randomElement(using: &$0) }) else { return }
+        incident("steal \(shard) for \(thief.incarnation.workerID)")
+        try await operate(shard, as: thief.incarnation) {
+            LeaseTable.take(table: World.applicationName, $0, by: thief.incarnation.workerID)
+        }
+        worker.poke(shard)
+    }
+
+    private func operate(
+        _ shard: String, as incarnation: Referee.Incarnation, _ write: (Lease) -> UpdateItem
+    ) async throws {
+        let tap = ServiceTap(
+            emulator: world.emulator, referee: world.referee, worker: incarnation, streamName: World.streamName,
+            tableName: World.applicationName)
+        let dynamoDB = World.dynamoDB(tap, world.simulator.time, seed: 0)
+        guard let item = try await dynamoDB.getItem(World.applicationName, key: LeaseTable.key(shard)),
+            let lease = LeaseTable.row(item).lease
+        else { return }
+        _ = try await dynamoDB.updateItem(write(lease))
+    }
+
     private func release() {
         guard let worker = victim(leaving: 1) else { return }
         let held = world.referee.leases(of: worker.incarnation)
         guard let shard = random({ held.randomElement(using: &$0) }) else { return }
         incident("release \(shard) by \(worker.incarnation.workerID)")
-        worker.worker.release(shard)
+        release(shard, by: worker)
+    }
+
+    func release(_ shard: String, by worker: SimulatedWorker) {
+        // Java has no such thing.
+        if case .swift(let worker) = worker.engine { worker.release(shard) }
     }
 }

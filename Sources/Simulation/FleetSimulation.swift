@@ -150,11 +150,15 @@ final class FleetSimulation: Sendable {
     // MARK: Workers
 
     /// Starts a worker; `id` is that of an earlier one where it restarts.
+    ///
+    /// - Parameter isJava: the seed decides where this is `nil`, in the fleet's proportion.
     @discardableResult
-    func startWorker(id: String? = nil) -> SimulatedWorker {
+    func startWorker(id: String? = nil, isJava: Bool? = nil) -> SimulatedWorker {
         let worker = state.withLock { state in
             let number = state.workers.count + 1
-            let workerID = id ?? "worker-\(number)"
+            let share = Double(world.options.javaWorkers) / Double(max(1, world.options.workers))
+            let isJava = isJava ?? (share > 0 && state.generator.chance(share))
+            let workerID = id ?? "\(isJava ? "java" : "worker")-\(number)"
             var generator = state.generator.split()
             let node = SimulatedNode(
                 "\(workerID)#\(number)", number: number, clock: Self.clock(number, &generator),
@@ -162,12 +166,14 @@ final class FleetSimulation: Sendable {
             let policies = CheckpointPolicy.allCases
             let worker = SimulatedWorker(
                 incarnation: Referee.Incarnation(number: number, workerID: workerID), node: node, world: world,
-                configuration: configuration(workerID, &generator),
+                configuration: configuration(workerID, isJava: isJava, number: number, &generator),
                 policy: policies.randomElement(using: &generator) ?? .everyBatch, generator: generator)
             state.workers.append(worker)
             return worker
         }
-        incident("start \(worker.incarnation.workerID)#\(worker.incarnation.number)")
+        let own = scenario.mix?.hasOwnFailoverTimes == true
+        let failoverTime = own ? " with \(worker.configuration.failoverTime.inSeconds) s" : ""
+        incident("start \(worker.incarnation.workerID)#\(worker.incarnation.number)\(failoverTime)")
         worker.start()
         return worker
     }
@@ -178,6 +184,30 @@ final class FleetSimulation: Sendable {
             driftPPM: Int64.random(in: -200...200, using: &generator),
             wallOffset: generator.chance(0.1)
                 ? .seconds(600) : .milliseconds(Int.random(in: -3000...3000, using: &generator)))
+    }
+
+    private func configuration(
+        _ workerID: String, isJava: Bool, number: Int, _ generator: inout SeededGenerator
+    ) -> SimulatedWorker.Configuration {
+        guard let mix = scenario.mix else { return .swift(configuration(workerID, &generator)) }
+        let failoverTime =
+            mix.hasOwnFailoverTimes
+            ? .seconds([3, 5, 10].randomElement(using: &generator) ?? 5) : scenario.failoverTime
+        // The first workers fill the table; who comes later finds its leases.
+        let isLatest = mix.hasOwnPositions && number > world.options.workers && generator.chance(0.5)
+        if isJava {
+            return .java(
+                JavaConfiguration(
+                    workerID: workerID, streamName: World.streamName, tableName: World.applicationName,
+                    initialPosition: isLatest ? .latest : .trimHorizon, failoverTime: failoverTime,
+                    generation: mix.generation,
+                    idleTimeBetweenReads: .milliseconds(Int.random(in: 1000...1500, using: &generator)),
+                    constants: mix.constants))
+        }
+        var ours = configuration(workerID, &generator)
+        ours.failoverTime = failoverTime
+        if isLatest { ours.initialPosition = .latest }
+        return .swift(ours)
     }
 
     private func configuration(_ workerID: String, _ generator: inout SeededGenerator) -> WorkerConfiguration {
@@ -207,8 +237,8 @@ final class FleetSimulation: Sendable {
             try await createStream()
             let producer = Producer(world: world, generator: random { $0.split() })
             world.earth.spawn { try? await producer.run() }
-            for _ in 0..<world.options.workers {
-                startWorker()
+            for isJava in firstWorkers() {
+                startWorker(isJava: isJava)
                 try await sleep(.milliseconds(random { Int.random(in: 0...1500, using: &$0) }))
             }
             await turmoil()
@@ -228,6 +258,13 @@ final class FleetSimulation: Sendable {
         }
         state.withLock { $0.ended = world.simulator.now }
         world.observer?.post(.stopRequested)
+    }
+
+    /// Which of the first workers are Java ones.
+    private func firstWorkers() -> [Bool] {
+        let java = min(world.options.javaWorkers, world.options.workers)
+        let kinds = (0..<world.options.workers).map { $0 < java }
+        return java == 0 ? kinds : random { kinds.shuffled(using: &$0) }
     }
 
     func sleep(_ duration: Duration) async throws { try await world.simulator.time.sleep(for: duration) }
@@ -263,14 +300,16 @@ final class FleetSimulation: Sendable {
         world.network.setFaults(.none)
         world.network.repairAll()
         for worker in alive where worker.node.isPaused { worker.node.resume() }
-        while alive.count < world.options.workers { startWorker() }
+        while alive.count < world.options.workers {
+            startWorker(isJava: alive.count(where: \.isJava) < world.options.javaWorkers)
+        }
     }
 
     /// Everybody is shut down; each processor hears how its tenure ended.
     private func finish() async throws {
         incident("finish")
         for worker in alive { worker.shutDown() }
-        let limit = world.simulator.now + .seconds(60) + scenario.failoverTime
+        let limit = world.simulator.now + .seconds(60) + failoverTimeMax * 2
         while world.simulator.now < limit, state.withLock({ $0.workers.contains { $0.isWaitedFor } }) {
             try await sleep(.milliseconds(500))
         }

@@ -18,6 +18,8 @@ struct Tenure: Sendable {
     var last: Checkpoint?
     var initializedAt: Timestamp?
     var retriesFailedBatches: Bool
+    /// Why its records may have been delivered before.
+    var cause = "release"
 }
 
 /// What processors see.
@@ -32,8 +34,9 @@ extension Referee {
     func made(shardID: String, owner: Incarnation, retriesFailedBatches: Bool) -> Int {
         state.withLock { state in
             state.report.tenures += 1
-            state.tenures[state.report.tenures] = Tenure(
-                owner: owner, shardID: shardID, retriesFailedBatches: retriesFailedBatches)
+            var tenure = Tenure(owner: owner, shardID: shardID, retriesFailedBatches: retriesFailedBatches)
+            tenure.cause = state.causes.removeValue(forKey: shardID) ?? "lost answer"
+            state.tenures[state.report.tenures] = tenure
             return state.report.tenures
         }
     }
@@ -51,6 +54,8 @@ extension Referee {
                 isLegal = tenure.call == nil
             // A crashed worker's last job may still be on its way.
             case (_, .crashed): isLegal = true
+            // Java ends processors that it never initialized, and asks one twice whose last checkpoint failed.
+            case (_, .made), (_, .requested): isLegal = tenure.call == nil && isJava(tenure.owner, state)
             default: isLegal = false
             }
             if !isLegal {
@@ -109,7 +114,10 @@ extension Referee {
                     continue
                 }
                 state.report.deliveries += 1
-                if history.deliveries[place] > 0 { state.report.duplicates += 1 }
+                if history.deliveries[place] > 0 {
+                    state.report.duplicates += 1
+                    state.report.duplicatesByCause[tenure.cause, default: 0] += 1
+                }
                 history.deliveries[place] += 1
             }
             state.shards[tenure.shardID] = history
@@ -140,16 +148,23 @@ extension Referee {
         }
     }
 
+    func isJava(_ id: Int) -> Bool {
+        state.withLock { state in state.tenures[id].map { isJava($0.owner, state) } ?? false }
+    }
+
     func last(_ id: Int) -> Checkpoint? { state.withLock { $0.tenures[id]?.last } }
 
     private func checkFence(_ tenure: Tenure, _ state: inout State) {
+        // Java finds out once a second, and never before a batch.
+        if isJava(tenure.owner, state) { return }
+        let failoverTime = failoverTime(of: tenure.owner, state)
         guard let confirmed = state.confirmed[tenure.shardID]?[tenure.owner] else {
             report(
                 .nothingAfterTheFence,
                 "\(tenure.owner.workerID) delivers \(tenure.shardID), which it never took or has released", &state)
             return
         }
-        if now > confirmed + failoverTime + tolerance {
+        if now > confirmed + failoverTime + tolerance(failoverTime) {
             report(
                 .nothingAfterTheFence,
                 "\(tenure.owner.workerID) delivers \(tenure.shardID) "

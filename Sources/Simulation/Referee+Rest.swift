@@ -22,6 +22,8 @@ extension Referee {
     /// - Parameter open: the shards that are open.
     func whyNotAtRest(_ alive: [Incarnation], open: Set<String>) -> (Invariant, String)? {
         state.withLock { state in
+            // Java shares out ended leases, too, and who works beside it does the same.
+            let isMixed = alive.contains { isJava($0, state) }
             let active = state.leases.values.filter { !$0.isEnded }.sorted { $0.leaseKey < $1.leaseKey }
             let holes = holes(in: active.compactMap(\.hashKeyRange))
             if let hole = holes.first { return (.balancedAtRest, "nobody covers \(hole.start)…\(hole.end)") }
@@ -34,13 +36,21 @@ extension Referee {
                 guard let holder = state.holders[lease.leaseKey], counts[holder] != nil,
                     lease.leaseOwner == holder.workerID
                 else { return (.balancedAtRest, "\(lease.leaseKey) is of \(lease.leaseOwner ?? "nobody")") }
-                counts[holder, default: 0] += 1
+                if !isMixed { counts[holder, default: 0] += 1 }
                 let runs = state.tenures.values.contains {
                     $0.shardID == lease.leaseKey && $0.owner == holder && $0.phase == .initialized
                 }
                 if !runs { return (.balancedAtRest, "\(lease.leaseKey) is not running at \(holder.workerID)") }
                 if lease.parentShardIDs.contains(where: { state.leases[$0].map { !$0.isEnded } ?? false }) {
                     return (.balancedAtRest, "a parent of \(lease.leaseKey) has not ended")
+                }
+            }
+            if isMixed {
+                for lease in state.leases.values.sorted(by: { $0.leaseKey < $1.leaseKey }) {
+                    guard let holder = state.holders[lease.leaseKey], counts[holder] != nil,
+                        lease.leaseOwner == holder.workerID
+                    else { return (.balancedAtRest, "\(lease.leaseKey) is of \(lease.leaseOwner ?? "nobody")") }
+                    counts[holder, default: 0] += 1
                 }
             }
             let (most, least) = (counts.values.max() ?? 0, counts.values.min() ?? 0)
@@ -59,11 +69,13 @@ extension Referee {
         else { return }
         let waited = now - released
         state.report.slowestRelease = max(state.report.slowestRelease ?? .zero, waited)
-        if waited > .seconds(2) + staleness {
+        if !isMixed(state), waited > .seconds(2) + staleness {
             report(
                 .releaseTime, "\(tenure.shardID) ran elsewhere \(waited.inSeconds) s after it was released", &state)
         }
     }
+
+    private func isMixed(_ state: State) -> Bool { state.traits.values.contains(where: \.isJava) }
 
     var hasUndelivered: Bool {
         state.withLock { $0.shards.values.contains { $0.firstUndelivered(below: $0.deliveries.count) != nil } }
@@ -87,6 +99,8 @@ extension Referee {
                 guard let tenure = state.tenures[id] else { continue }
                 switch tenure.phase {
                 case .made, .over, .crashed: break
+                // Java goes after its failover time, whatever its processors still do.
+                case .initialized where isJava(tenure.owner, state), .requested where isJava(tenure.owner, state): break
                 case .initialized, .requested:
                     report(
                         .callbackOrder,

@@ -19,8 +19,9 @@ extension Referee {
                 + "\(after.map { String($0.leaseCounter) } ?? "deleted") \(after?.checkpoint.description ?? "")")
         state.withLock { state in
             state.leases[key] = after
+            if after == nil || before == nil { state.disturbedAt = now }
             guard let after else {
-                deleted(key, before, &state)
+                deleted(key, before, by: worker, &state)
                 return
             }
             guard let before else {
@@ -42,10 +43,10 @@ extension Referee {
         }
     }
 
-    private func deleted(_ key: String, _ before: Lease?, _ state: inout State) {
+    private func deleted(_ key: String, _ before: Lease?, by worker: Incarnation, _ state: inout State) {
         state.report.leasesDeleted += 1
         if let before, !before.isEnded {
-            report(.deletedOnlyAtShardEnd, "\(key) was deleted at \(before.checkpoint)", &state)
+            report(.deletedOnlyAtShardEnd, "\(worker.workerID) deleted \(key) at \(before.checkpoint)", &state)
         }
     }
 
@@ -91,6 +92,7 @@ extension Referee {
         let isTake = after.leaseOwner == worker.workerID && state.holders[key] != worker
         guard before.leaseOwner != after.leaseOwner || isTake else { return }
         state.ownershipChanges += 1
+        state.causes[key] = cause(key, before, worker, state)
         if after.leaseOwner == nil {
             // Whoever was robbed before may not know it yet; its own fence goes on.
             state.confirmed[key]?[worker] = nil
@@ -100,7 +102,8 @@ extension Referee {
         }
         state.unfencedTakes[key] = nil
         if let from = state.holders[key], from != worker, !state.dead.contains(from),
-            let confirmed = state.confirmed[key]?[from], now < confirmed + failoverTime - tolerance,
+            let confirmed = state.confirmed[key]?[from],
+            now < confirmed + failoverTime(of: from, state) - tolerance(failoverTime(of: from, state)),
             before.leaseOwner == from.workerID
         {
             state.unfencedTakes[key] = (worker, from, after.leaseCounter)
@@ -113,13 +116,24 @@ extension Referee {
     func subscribed(_ shardID: String, by worker: Incarnation, sentAt: Timestamp) {
         state.withLock { state in
             if let confirmed = state.confirmed[shardID]?[worker] {
-                guard sentAt > confirmed + failoverTime + tolerance else { return }
+                guard sentAt > confirmed + failoverTime(of: worker, state) + tolerance(failoverTime(of: worker, state))
+                else { return }
             } else {
                 guard let released = state.releasedAt[shardID], sentAt > released else { return }
             }
             report(
                 .holderSubscribes, "\(worker.workerID) subscribes to \(shardID), whose lease it does not hold", &state)
         }
+    }
+
+    /// Why `worker` writes itself into the row, for the duplicates that follow.
+    private func cause(_ key: String, _ before: Lease, _ worker: Incarnation, _ state: State) -> String {
+        guard let from = state.holders[key], before.leaseOwner == from.workerID else { return "release" }
+        if from == worker { return "lost answer" }
+        if from.workerID == worker.workerID { return "restart" }
+        if state.dead.contains(from) { return state.killed.contains(from) ? "kill" : "shutdown" }
+        let confirmed = state.confirmed[key]?[from] ?? .zero
+        return now < confirmed + failoverTime(of: from, state) ? "theft" : "cut off"
     }
 
     /// - Parameter action: as IAM calls it, `dynamodb:Scan`.

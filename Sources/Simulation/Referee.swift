@@ -14,6 +14,12 @@ final class Referee: Sendable {
         var workerID: String
     }
 
+    /// What is known of a worker from its start.
+    struct Traits: Hashable, Sendable {
+        var isJava: Bool
+        var failoverTime: Duration
+    }
+
     struct State {
         var shards: [String: ShardHistory] = [:]
         /// The lease table as it is now.
@@ -25,7 +31,13 @@ final class Referee: Sendable {
         var confirmed: [String: [Incarnation: Timestamp]] = [:]
         /// Takes from a holder that may still deliver: legal only as a steal.
         var unfencedTakes: [String: (by: Incarnation, from: Incarnation, counter: Int64)] = [:]
+        var traits: [Incarnation: Traits] = [:]
         var dead: Set<Incarnation> = []
+        var killed: Set<Incarnation> = []
+        /// Why each lease came to its holder.
+        var causes: [String: String] = [:]
+        /// The last time that a row came or went.
+        var disturbedAt: Timestamp = .zero
         var tenures: [Int: Tenure] = [:]
         /// How far each holder's processor asked to checkpoint, by lease.
         var asked: [String: [Incarnation: Checkpoint]] = [:]
@@ -46,7 +58,7 @@ final class Referee: Sendable {
     let state: Mutex<State>
 
     /// What two clocks may disagree on in one failover time (drift of up to 200 ppm each), and a little.
-    var tolerance: Duration { failoverTime / 2000 + .milliseconds(1) }
+    func tolerance(_ failoverTime: Duration) -> Duration { failoverTime / 2000 + .milliseconds(1) }
 
     /// What the whole fleet may read at rest: every row about once a second by segments, and every worker the whole
     /// table at KCL's cadence.
@@ -86,6 +98,38 @@ final class Referee: Sendable {
 
     // MARK: Workers
 
+    func joined(_ incarnation: Incarnation, _ traits: Traits) {
+        state.withLock { $0.traits[incarnation] = traits }
+    }
+
+    func isJava(_ incarnation: Incarnation, _ state: State) -> Bool { state.traits[incarnation]?.isJava ?? false }
+
+    func failoverTime(of incarnation: Incarnation, _ state: State) -> Duration {
+        state.traits[incarnation]?.failoverTime ?? failoverTime
+    }
+
+    /// A Java worker logs an error that no service caused.
+    func javaError(_ message: String, of incarnation: Incarnation) {
+        note("\(incarnation.workerID)#\(incarnation.number) ERROR \(message)")
+        report(.javaLogsNoError, "\(incarnation.workerID): \(message)")
+    }
+
+    /// The rest of the aggregate at `checkpoint` is skipped by KCL itself: nobody else is to blame.
+    func skippedRest(of shardID: String, _ checkpoint: Checkpoint) {
+        state.withLock { state in
+            guard let number = checkpoint.sequenceNumber, var history = state.shards.removeValue(forKey: shardID)
+            else { return }
+            if let index = history.indexes[number] {
+                let record = history.stored[index]
+                for place in record.offset..<record.offset + record.count where history.deliveries[place] <= 0 {
+                    history.deliveries[place] = 1
+                    state.report.skippedByJava += 1
+                }
+            }
+            state.shards[shardID] = history
+        }
+    }
+
     /// Its `run()` returned: it delivers nothing any more, whatever the table says.
     func ended(_ incarnation: Incarnation) {
         state.withLock { _ = $0.dead.insert(incarnation) }
@@ -94,6 +138,7 @@ final class Referee: Sendable {
     func killed(_ incarnation: Incarnation) {
         state.withLock { state in
             state.dead.insert(incarnation)
+            state.killed.insert(incarnation)
             for id in state.tenures.keys where state.tenures[id]?.owner == incarnation {
                 state.tenures[id]?.phase = .crashed
             }
@@ -104,7 +149,8 @@ final class Referee: Sendable {
         state.withLock { state in
             guard let shard = event.shardID else { return }
             switch event.kind {
-            case .leaseTaken:
+            // What Java thinks of other workers' lives is Java's.
+            case .leaseTaken where !isJava(worker, state):
                 if let take = state.unfencedTakes[shard], take.by == worker, take.counter == event.leaseCounter {
                     report(
                         .oneUnfencedProcessor,

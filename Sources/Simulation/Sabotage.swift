@@ -26,6 +26,26 @@ package enum Sabotage: String, Hashable, Sendable, CaseIterable {
     case resumesAtLatest
     /// A subscription that follows another one starts after a record that was not read yet.
     case resumesAheadOfContinuation
+    /// Ended leases are not seen, and so not counted (beside Java).
+    case endedLeasesUncounted
+    /// Foreign owners are judged by our own failover time, whatever their cadence (beside Java).
+    case foreignCadenceIgnored
+    /// A lease is given up by deleting its row (beside Java).
+    case releaseDeletes
+    /// A take sets the counter back (beside Java).
+    case counterReset
+    /// A child lease has no `ownerSwitchesSinceCheckpoint` (beside Java).
+    case ownerSwitchesMissing
+
+    /// Breaks a rule that only Java neighbours hold us to.
+    package var needsJava: Bool {
+        switch self {
+        case .endedLeasesUncounted, .foreignCadenceIgnored, .releaseDeletes, .counterReset,
+            .ownerSwitchesMissing:
+            true
+        default: false
+        }
+    }
 }
 
 /// Rewrites what passes, as the sabotage says.
@@ -57,6 +77,20 @@ struct SabotagedTransport: Transport {
             return Response(status: 200, body: Bytes("{}"))
         case (.oneParentChecked, "GetItem"):
             return try await answerAsEnded(request, input)
+        case (.endedLeasesUncounted, "Scan"), (.foreignCadenceIgnored, "Scan"):
+            return try await answerRows(request)
+        case (.foreignCadenceIgnored, "UpdateItem") where update.contains("ADD ownerSwitchesSinceCheckpoint"):
+            // The row that was read has twice the counter.
+            guard let shown = input["ExpressionAttributeValues"]?[":counter"]?["N"]?.string.flatMap({ Int64($0) })
+            else { return try await inner.send(request) }
+            input["ExpressionAttributeValues"]?[":counter"] = AttributeValue.n(shown / 2).wire
+            input["ExpressionAttributeValues"]?[":next"] = AttributeValue.n(shown / 2 + 1).wire
+        case (.releaseDeletes, "UpdateItem") where update.contains("REMOVE leaseOwner"):
+            return try await inner.send(deletion(request, input))
+        case (.counterReset, "UpdateItem") where update.contains("leaseOwner = :owner"):
+            input["ExpressionAttributeValues"]?[":next"] = AttributeValue.n(1).wire
+        case (.ownerSwitchesMissing, "PutItem") where input["Item"]?["parentShardId"] != nil:
+            input["Item"]?["ownerSwitchesSinceCheckpoint"] = nil
         default: return try await inner.send(request)
         }
         request.body = JSON.encode(input)
@@ -79,6 +113,34 @@ struct SabotagedTransport: Transport {
         }
         request.body = JSON.encode(input)
         return try await inner.open(request)
+    }
+
+    /// Without the ended leases, or with foreign counters that always move in steps of two.
+    private func answerRows(_ request: Request) async throws(TransportError) -> Response {
+        var response = try await inner.send(request)
+        guard response.status == 200, var body = try? JSON.decode(response.body), let rows = body["Items"]?.list else {
+            return response
+        }
+        body["Items"] = .list(
+            rows.compactMap { row in
+                if sabotage == .endedLeasesUncounted { return row["checkpoint"]?["S"] == "SHARD_END" ? nil : row }
+                guard let owner = row["leaseOwner"]?["S"]?.string, owner != workerID,
+                    let counter = row["leaseCounter"]?["N"]?.string.flatMap({ Int64($0) })
+                else { return row }
+                var row = row
+                row["leaseCounter"] = AttributeValue.n(counter * 2).wire
+                return row
+            })
+        response.body = Bytes(JSON.encode(body))
+        return response
+    }
+
+    private func deletion(_ request: Request, _ input: AWSValue) -> Request {
+        var request = request
+        request.headers.removeAll { $0.name == "X-Amz-Target" }
+        request.headers.append(Header("X-Amz-Target", "DynamoDB_20120810.DeleteItem"))
+        request.body = JSON.encode(["TableName": input["TableName"] ?? .null, "Key": input["Key"] ?? .null])
+        return request
     }
 
     /// Somebody else's lease reads as SHARD_END if its shard is an adjacent parent; those have odd numbers here as

@@ -21,6 +21,10 @@ struct Scenario: Sendable {
         case join
         /// Somebody deregisters the consumer of the fan-out workers.
         case deregister
+        /// An operator clears the owner of a lease.
+        case evict
+        /// An operator takes a lease away for a worker of ours.
+        case steal
     }
 
     var failoverTime: Duration
@@ -28,6 +32,18 @@ struct Scenario: Sendable {
     var staleness: Duration
     var faults: NetworkFaults
     var incidents: [(at: Duration, incident: Incident)] = []
+    /// Where Java workers take part.
+    var mix: Mix?
+
+    /// What else the seed decides for a mixed fleet.
+    struct Mix: Sendable {
+        var generation: JavaGeneration
+        var constants: JavaConstants
+        /// Workers have failover times of their own.
+        var hasOwnFailoverTimes: Bool
+        /// Who joins a table that has leases may be configured for LATEST.
+        var hasOwnPositions: Bool
+    }
 
     init(options: SimulationOptions, generator: inout SeededGenerator) {
         failoverTime = .seconds([3, 5, 5, 10].randomElement(using: &generator) ?? 5)
@@ -45,7 +61,19 @@ struct Scenario: Sendable {
         if options.fanOut > 0, generator.chance(0.5) {
             incidents.append((.milliseconds(Int64.random(in: 20_000...40_000, using: &generator)), .deregister))
         }
+        if options.javaWorkers > 0 { mix(options, latest, &generator) }
         incidents.sort { $0.at < $1.at }
+    }
+
+    private mutating func mix(_ options: SimulationOptions, _ latest: Int64, _ generator: inout SeededGenerator) {
+        let isReal = options.hasRealJavaConstants ?? generator.chance(0.5)
+        mix = Mix(
+            generation: generator.chance(0.5) ? .v25 : .v27, constants: isReal ? .real : .quick,
+            hasOwnFailoverTimes: generator.chance(0.3), hasOwnPositions: generator.chance(0.3))
+        for _ in 0..<Int.random(in: 1...4, using: &generator) {
+            let at = Duration.milliseconds(Int64.random(in: 1000...max(2000, latest), using: &generator))
+            incidents.append((at, generator.chance(0.5) ? .evict : .steal))
+        }
     }
 
     private func incident(_ kind: Int, _ generator: inout SeededGenerator) -> Incident {

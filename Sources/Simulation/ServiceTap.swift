@@ -61,7 +61,9 @@ struct ServiceTap: Transport {
         let after = try await row(key)
         var children: [String] = []
         if after?.isEnded == true, before?.isEnded == false { children = try await childShards(of: key) }
-        referee.wrote(key, before: before, after: after, by: worker, sentAt: request.sentAt, children: children)
+        // An operator's write does not travel.
+        let sentAt = request.headers[FaultyTransport.sentHeader] == nil ? referee.now : request.sentAt
+        referee.wrote(key, before: before, after: after, by: worker, sentAt: sentAt, children: children)
         return response
     }
 
@@ -69,7 +71,11 @@ struct ServiceTap: Transport {
         let answer = try await ask(
             "DynamoDB_20120810.GetItem",
             ["TableName": .string(tableName), "Key": LeaseTable.key(key).wire, "ConsistentRead": true])
-        return answer["Item"].flatMap { Item(wire: $0) }.flatMap { LeaseTable.row($0).lease }
+        guard let item = answer["Item"].flatMap({ Item(wire: $0) }) else { return nil }
+        do throws(JavaLease.Unreadable) { _ = try JavaLease(item) } catch {
+            referee.report(.readableByJava, "\(worker.workerID) wrote a row that Java cannot read: \(error)")
+        }
+        return LeaseTable.row(item).lease
     }
 
     private func childShards(of shard: String) async throws(TransportError) -> [String] {

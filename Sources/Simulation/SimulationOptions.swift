@@ -4,6 +4,11 @@ package import Machine
 package struct SimulationOptions: Hashable, Sendable {
     package var shards = 16
     package var workers = 5
+    /// So many of the workers are Java ones.
+    package var javaWorkers = 0
+    /// Whether cleanup, audits and elections of Java workers come as often as in KCL, and not oftener for a short run;
+    /// the seed decides where this is `nil`.
+    package var hasRealJavaConstants: Bool?
     /// How long incidents and faults go on, in virtual time; afterwards everything has to come to rest.
     package var turmoil: Duration = .seconds(90)
     /// How long the fleet may take to come to rest, as a multiple of its failover time. A worker that joined last
@@ -61,6 +66,11 @@ package enum Invariant: String, Hashable, Sendable, CaseIterable {
     case failoverTime
     /// Released leases run elsewhere within 2 s (+ the age of stale reads).
     case releaseTime
+    /// A Java worker reads every row that is ever written.
+    case readableByJava
+    /// No Java worker meets what it logs as an error, unless a service failed: a row that it cannot read, a lease that
+    /// vanishes before its consumer starts, a counter that goes back, a lease of nobody that it wants to steal.
+    case javaLogsNoError
     /// A worker ends only when it is told to, and then it does.
     case workerRuns
     /// Everything stays on the simulator's thread and comes to an end.
@@ -88,6 +98,13 @@ package struct SimulationReport: Hashable, Sendable {
     package var records = 0
     package var deliveries = 0
     package var duplicates = 0
+    /// Why records were delivered again: `kill`, `theft`, `restart`, ….
+    package var duplicatesByCause: [String: Int] = [:]
+    /// Records that a Java worker skipped by itself: the rest of an aggregate after an expired iterator (kcl.md §0.10).
+    package var skippedByJava = 0
+    /// In a mixed fleet, from the last disturbance until the shares were equal, and how long that may take.
+    package var balancedAfter: Duration?
+    package var balanceAllowed: Duration?
     package var checkpoints = 0
     package var tenures = 0
     /// Leases lost by workers that found out (ZOMBIE), and shards ended (TERMINATE).
@@ -116,11 +133,21 @@ package struct SimulationReport: Hashable, Sendable {
     package var summary: String {
         let head =
             "seed \(seed): \(virtualDuration.inSeconds.rounded()) s, \(jobs) jobs, \(records) records, "
-            + "\(deliveries) deliveries (\(duplicates) again), \(checkpoints) checkpoints, \(tenures) tenures, "
+            + "\(deliveries) deliveries (\(duplicates) again\(causes)), \(checkpoints) checkpoints, \(tenures) tenures, "
             + "\(zombies) ZOMBIE, \(terminated) TERMINATE, \(leasesDeleted) deleted, "
             + "failover \(slowestFailover?.inSeconds ?? -1) s, release \(slowestRelease?.inSeconds ?? -1) s, "
             + "\(tableReadsPerSecond) reads/s, trace \(String(traceHash, radix: 16)), "
             + (isGood ? "ok" : "\(violationCount) VIOLATIONS")
-        return ([head] + violations.map { "  \($0)" }).joined(separator: "\n")
+        return ([head + balance] + violations.map { "  \($0)" }).joined(separator: "\n")
+    }
+
+    private var causes: String {
+        let texts = duplicatesByCause.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+        return texts.isEmpty ? "" : ": " + texts.joined(separator: ", ")
+    }
+
+    private var balance: String {
+        guard let balancedAfter, let balanceAllowed else { return "" }
+        return ", balanced after \(balancedAfter.inSeconds.rounded()) s of \(balanceAllowed.inSeconds.rounded()) s"
     }
 }

@@ -17,6 +17,12 @@ struct SimulateCommand: AsyncParsableCommand {
     @Option(help: "Seeds FROM..<TO.")
     var seeds: String?
 
+    @Option(help: "So many of the workers are Java KCL 2.x ones.")
+    var java = 0
+
+    @Option(help: "How many workers there are.")
+    var workers = 5
+
     @Option(help: "Record the run of --seed for `replay`.")
     var record: String?
 
@@ -29,6 +35,11 @@ struct SimulateCommand: AsyncParsableCommand {
     func run() async throws {
         var options = SimulationOptions()
         options.fanOut = fanOut
+        guard java >= 0, workers >= max(java, 3) else {
+            throw Failure(
+                "--workers \(workers) --java \(java): at least three workers, the Java ones among them", status: .usage)
+        }
+        (options.workers, options.javaWorkers) = (workers, java)
         if let sabotage {
             guard let chosen = Sabotage(rawValue: sabotage) else {
                 throw Failure(
@@ -37,6 +48,7 @@ struct SimulateCommand: AsyncParsableCommand {
             }
             options.sabotage = chosen
             options.stopsAtViolation = true
+            if chosen.needsJava { options.javaWorkers = max(java, 2) }
         }
         let range = try range()
         let bad = range.count == 1 ? try runOne(range.lowerBound, options) : await run(range, options)
@@ -46,7 +58,8 @@ struct SimulateCommand: AsyncParsableCommand {
             return Output.print("noticed by \(bad.map(String.init).joined(separator: ", "))")
         }
         if let first = bad.first {
-            throw Failure("replay the first with: shardtop simulate --seed \(first) --record failed.ndjson")
+            let fleet = java == 0 && workers == 5 ? "" : " --workers \(workers) --java \(java)"
+            throw Failure("replay the first with: shardtop simulate --seed \(first)\(fleet) --record failed.ndjson")
         }
     }
 
