@@ -53,10 +53,11 @@ let package = Package(
             linkerSettings: [.linkedLibrary("ncursesw"), .linkedLibrary("tinfo")]),
         .target(
             name: "CShardtopCurl", cSettings: [.define("_GNU_SOURCE")], linkerSettings: [.linkedLibrary("curl")]),
+        .target(name: "CShardtopBytes"),
         room(
             "AWSWire",
             [
-                "Machine", .product(name: "Crypto", package: "swift-crypto"),
+                "Machine", "CShardtopBytes", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "OrderedCollections", package: "swift-collections"),
             ]),
         room("CurlTransport", ["Machine", "AWSWire", "CShardtopCurl"]),

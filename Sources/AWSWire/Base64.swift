@@ -1,3 +1,5 @@
+import CShardtopBytes
+
 /// RFC 4648 base64 with padding, as AWS JSON carries blobs.
 public enum Base64 {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
@@ -7,11 +9,17 @@ public enum Base64 {
         for (value, digit) in alphabet.enumerated() { table[Int(digit)] = UInt8(value) }
         return table
     }()
-    /// The values of the four digits of a group, each shifted to its place in the group's 24 bits: four tables of 256.
-    /// What is no digit sets the top bit.
-    private static let shifted: [UInt32] = [18, 12, 6, 0].flatMap { shift in
-        values.map { $0 == 255 ? 0x8000_0000 : UInt32($0) << UInt32(shift) }
-    }
+    /// The 12 bits of two digits, by their two bytes as a little-endian number; what are no digits sets the top bit.
+    /// Two lookups for a group instead of four; the rows that digits touch stay in the first cache.
+    private static let pairs: [UInt16] = {
+        var table = [UInt16](repeating: 0xFFFF, count: 65_536)
+        for (high, first) in alphabet.enumerated() {
+            for (low, second) in alphabet.enumerated() {
+                table[Int(first) | Int(second) << 8] = UInt16(high << 6 | low)
+            }
+        }
+        return table
+    }()
 
     public static func encode(_ bytes: Bytes) -> String {
         var out: [UInt8] = []
@@ -81,23 +89,31 @@ public enum Base64 {
 
     /// Decodes `count` groups of four digits onto their own start; false where there is something else among them.
     private static func decodeGroups(_ base: UnsafeMutableRawPointer, count: Int) -> Bool {
-        shifted.withUnsafeBufferPointer { tables in
-            guard let table = tables.baseAddress else { return false }
-            var invalid: UInt32 = 0
-            var from = base
-            var to = base
-            for _ in 0..<count {
-                let group = from.loadUnaligned(as: UInt32.self).littleEndian
-                let bits =
-                    table[Int(group & 255)] | table[256 + Int(group >> 8 & 255)]
-                    | table[512 + Int(group >> 16 & 255)] | table[768 + Int(group >> 24)]
-                invalid |= bits
-                // Four bytes are written for three: the fourth lies within the group that was just read.
-                to.storeBytes(of: (bits << 8).bigEndian, as: UInt32.self)
-                from += 4
-                to += 3
+        pairs.withUnsafeBufferPointer { pairs in
+            guard let table = pairs.baseAddress else { return false }
+            var invalid: UInt16 = 0
+            let done = shardtop_base64_decode(base, count * 4)
+            var from = base + done
+            var to = base + done / 4 * 3
+            let count = count - done / 4
+            for _ in 0..<count / 2 {
+                let groups = from.loadUnaligned(as: UInt64.self).littleEndian
+                let (a, b) = (table[Int(groups & 0xFFFF)], table[Int(groups >> 16 & 0xFFFF)])
+                let (c, d) = (table[Int(groups >> 32 & 0xFFFF)], table[Int(groups >> 48)])
+                invalid |= a | b | c | d
+                let bits = UInt64(a) << 36 | UInt64(b) << 24 | UInt64(c) << 12 | UInt64(d)
+                // Eight bytes are written for six: the last two lie within the groups that were just read.
+                to.storeBytes(of: (bits << 16).bigEndian, as: UInt64.self)
+                from += 8
+                to += 6
             }
-            return invalid < 0x8000_0000
+            if count % 2 == 1 {
+                let group = from.loadUnaligned(as: UInt32.self).littleEndian
+                let (a, b) = (table[Int(group & 0xFFFF)], table[Int(group >> 16)])
+                invalid |= a | b
+                to.storeBytes(of: (UInt32(a) << 20 | UInt32(b) << 8).bigEndian, as: UInt32.self)
+            }
+            return invalid < 0x8000
         }
     }
 }

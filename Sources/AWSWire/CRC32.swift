@@ -1,3 +1,5 @@
+import CShardtopBytes
+
 /// The checksum of DynamoDB's answers and of event-stream frames (IEEE 802.3, reflected), eight bytes at a time.
 package enum CRC32 {
     /// `table[256 * n + byte]` is what `byte` does to a checksum with `n` bytes after it.
@@ -20,7 +22,7 @@ package enum CRC32 {
     package static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         table.withUnsafeBufferPointer { table in
             var crc = ~UInt32(0)
-            var index = 0
+            var index = bytes.baseAddress.map { shardtop_crc32(&crc, $0, bytes.count) } ?? 0
             while index + 8 <= bytes.count {
                 let low = bytes.loadUnaligned(fromByteOffset: index, as: UInt32.self).littleEndian ^ crc
                 let high = bytes.loadUnaligned(fromByteOffset: index + 4, as: UInt32.self).littleEndian

@@ -77,18 +77,37 @@ public enum ShardFilter: Hashable, Sendable {
 
 /// A record as it lies in its answer: nothing of it is copied.
 public struct WireRecord: Sendable {
-    public var sequenceNumber: SequenceNumber
-    public var partitionKey: Bytes
-    public var data: Bytes
-    public var approximateArrival: UnixTime?
+    public let sequenceNumber: SequenceNumber
+    public let partitionKey: Bytes
+    public let data: Bytes
+    public let approximateArrival: UnixTime?
+    /// Whether the data begins with the four bytes of a KPL aggregate. Noted while they are at hand: to look at the
+    /// data of each record later costs more than all else that is done with a record.
+    public let beginsAsAggregate: Bool
+    package static let aggregateMagic: [UInt8] = [0xF3, 0x89, 0x9A, 0xC2]
+
+    static func beginsAsAggregate(_ data: UnsafeRawBufferPointer) -> Bool {
+        data.count >= 4 && data[0] == 0xF3 && data[..<4].elementsEqual(aggregateMagic)
+    }
 
     public init(
         sequenceNumber: SequenceNumber, partitionKey: Bytes, data: Bytes, approximateArrival: UnixTime?
+    ) {
+        self.init(
+            sequenceNumber: sequenceNumber, partitionKey: partitionKey, data: data,
+            approximateArrival: approximateArrival,
+            beginsAsAggregate: data.withUnsafeBytes { Self.beginsAsAggregate($0) })
+    }
+
+    init(
+        sequenceNumber: SequenceNumber, partitionKey: Bytes, data: Bytes, approximateArrival: UnixTime?,
+        beginsAsAggregate: Bool
     ) {
         self.sequenceNumber = sequenceNumber
         self.partitionKey = partitionKey
         self.data = data
         self.approximateArrival = approximateArrival
+        self.beginsAsAggregate = beginsAsAggregate
     }
 }
 

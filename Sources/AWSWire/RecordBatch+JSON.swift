@@ -91,6 +91,7 @@ extension RecordBatch {
     private struct RawRecord {
         var sequenceNumber = SequenceNumber.zero
         var data = 0..<0
+        var beginsAsAggregate = false
         var key = 0..<0
         /// Data and key that were written with escapes and cannot stay where they lie.
         var unescaped: (data: [UInt8]?, key: [UInt8]?)?
@@ -136,6 +137,7 @@ extension RecordBatch {
                     throw scanner.malformed("data that is not base64")
                 }
                 unescaped = (bytes, unescaped?.key)
+                beginsAsAggregate = bytes.withUnsafeBytes { WireRecord.beginsAsAggregate($0) }
             } else {
                 let place = UnsafeMutableRawBufferPointer(rebasing: buffer[raw.range])
                 guard let count = Base64.decodeInPlace(place) else {
@@ -143,6 +145,7 @@ extension RecordBatch {
                 }
                 unescaped?.data = nil
                 data = raw.range.lowerBound..<raw.range.lowerBound + count
+                beginsAsAggregate = WireRecord.beginsAsAggregate(UnsafeRawBufferPointer(rebasing: place[..<count]))
             }
         }
 
@@ -164,7 +167,8 @@ extension RecordBatch {
             }
             return WireRecord(
                 sequenceNumber: sequenceNumber, partitionKey: unescaped?.key.map { Bytes($0) } ?? part(key),
-                data: unescaped?.data.map { Bytes($0) } ?? part(data), approximateArrival: arrival)
+                data: unescaped?.data.map { Bytes($0) } ?? part(data), approximateArrival: arrival,
+                beginsAsAggregate: beginsAsAggregate)
         }
     }
 }

@@ -25,36 +25,31 @@ public struct SequenceNumber: Comparable, Hashable, Sendable, LosslessStringConv
     }
 
     /// `nil` unless `digits` are 1 to 77 ASCII decimal digits.
-    @inlinable
     public init?(digits: UnsafeRawBufferPointer) {
         guard 1...77 ~= digits.count else { return nil }
-        var value = SequenceNumber.zero
-        var index = 0
-        while index < digits.count {
-            // Eighteen digits at a time fit a word, so that the wide multiplication runs rarely.
-            let end = Swift.min(index + 18, digits.count)
-            var word: UInt64 = 0
-            var scale: UInt64 = 1
-            while index < end {
-                let digit = digits[index] &- 48
-                guard digit < 10 else { return nil }
-                word = word &* 10 &+ UInt64(digit)
-                scale = scale &* 10
-                index += 1
-            }
-            guard let next = value.multiplied(by: UInt128(scale), adding: UInt128(word)) else { return nil }
-            value = next
+        // The first digits, so that sixteen at a time remain, which fit a word.
+        var index = digits.count % 16
+        var first: UInt64 = 0
+        for place in 0..<index {
+            let digit = digits[place] &- 48
+            guard digit < 10 else { return nil }
+            first = first * 10 + UInt64(digit)
         }
-        self = value
-    }
-
-    @inlinable
-    func multiplied(by factor: UInt128, adding addend: UInt128) -> SequenceNumber? {
-        let lowProduct = low.multipliedFullWidth(by: factor)
-        let (newLow, carry) = lowProduct.low.addingReportingOverflow(addend)
-        let (highProduct, overflow) = high.multipliedReportingOverflow(by: factor)
-        let (sum, carried) = highProduct.addingReportingOverflow(lowProduct.high &+ (carry ? 1 : 0))
-        return overflow || carried ? nil : SequenceNumber(high: sum, low: newLow)
+        var limbs: (UInt64, UInt64, UInt64, UInt64) = (first, 0, 0, 0)
+        while index < digits.count {
+            guard let upper = eightDigits(digits.loadUnaligned(fromByteOffset: index, as: UInt64.self)),
+                let lower = eightDigits(digits.loadUnaligned(fromByteOffset: index + 8, as: UInt64.self))
+            else { return nil }
+            var carry = upper * 100_000_000 + lower
+            carry = multiply(&limbs.0, adding: carry)
+            carry = multiply(&limbs.1, adding: carry)
+            carry = multiply(&limbs.2, adding: carry)
+            carry = multiply(&limbs.3, adding: carry)
+            guard carry == 0 else { return nil }
+            index += 16
+        }
+        self.init(
+            high: UInt128(limbs.3) << 64 | UInt128(limbs.2), low: UInt128(limbs.1) << 64 | UInt128(limbs.0))
     }
 
     @inlinable
@@ -84,6 +79,28 @@ public struct SequenceNumber: Comparable, Hashable, Sendable, LosslessStringConv
             text += String(repeating: "0", count: 18 - digits.count) + digits
         }
     }
+}
+
+/// Multiplies a limb by ten to the sixteenth and adds; returns what goes to the next limb.
+private func multiply(_ limb: inout UInt64, adding addend: UInt64) -> UInt64 {
+    let product = limb.multipliedFullWidth(by: 10_000_000_000_000_000)
+    let (sum, carry) = product.low.addingReportingOverflow(addend)
+    limb = sum
+    return product.high &+ (carry ? 1 : 0)
+}
+
+/// The number that eight digits spell, as they lie in memory; `nil` where one of them is none.
+private func eightDigits(_ bytes: UInt64) -> UInt64? {
+    let bytes = bytes.littleEndian
+    // Digits are 0x30 to 0x39: the upper half is 3, and stays so with 6 added.
+    let upper: UInt64 = 0xF0F0_F0F0_F0F0_F0F0
+    guard bytes & upper == 0x3030_3030_3030_3030, (bytes &+ 0x0606_0606_0606_0606) & upper == 0x3030_3030_3030_3030
+    else { return nil }
+    // Neighbours are joined, the first being the lowest byte: digits to pairs, pairs to fours, fours to the whole.
+    let digits = bytes & 0x0F0F_0F0F_0F0F_0F0F
+    let pairs = (digits &* 10 &+ digits >> 8) & 0x00FF_00FF_00FF_00FF
+    let fours = (pairs &* 100 &+ pairs >> 16) & 0x0000_FFFF_0000_FFFF
+    return (fours &* 10_000 &+ fours >> 32) & 0xFFFF_FFFF
 }
 
 extension SequenceNumber {

@@ -45,6 +45,9 @@ final class StreamPipe: Sendable {
 
     private struct State {
         var waiting: [UInt8] = []
+        /// The last piece once more, if it was small: its memory takes the next one as soon as the reader let go of it.
+        /// Fresh memory costs more than the bytes that are copied into it.
+        var spare: [UInt8] = []
         /// The length of the last piece: about as much comes with the next.
         var lastCount = 0
         var isFull = false
@@ -53,6 +56,8 @@ final class StreamPipe: Sendable {
         var reader: Reader?
         var opener: Opener?
     }
+
+    private static let spareBytesMax = 256 << 10
 
     private let state: Mutex<State>
     private let bytesMax: Int
@@ -95,6 +100,7 @@ extension StreamPipe {
         var bytes: [UInt8] = []
         swap(&bytes, &state.waiting)
         state.lastCount = bytes.count
+        state.spare = bytes.capacity <= spareBytesMax ? bytes : []
         defer { state.isFull = false }
         return (.success(Bytes(bytes)), state.isFull)
     }
@@ -103,7 +109,7 @@ extension StreamPipe {
     func abandon(_ error: TransportError) {
         let (reader, wasUnderWay) = state.withLock { state -> (Reader?, Bool) in
             let wasUnderWay = state.ending == nil
-            state.waiting = []
+            (state.waiting, state.spare) = ([], [])
             state.isFull = false
             state.ending = .failure(error)
             defer { state.reader = nil }
@@ -137,7 +143,12 @@ extension StreamPipe {
                 state.isFull = true
                 return false
             }
-            if state.waiting.isEmpty { state.waiting.reserveCapacity(max(bytes.count, state.lastCount)) }
+            if state.waiting.isEmpty {
+                swap(&state.waiting, &state.spare)
+                // Where the reader still holds the piece, this is as good as a new one of its size.
+                state.waiting.removeAll(keepingCapacity: true)
+                state.waiting.reserveCapacity(max(bytes.count, state.lastCount))
+            }
             state.waiting.append(contentsOf: bytes)
             return true
         }

@@ -26,11 +26,12 @@ extension Transfers {
                 ? CURL_HTTP_VERSION_1_1 : isSecure ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
             return [
                 (CURLOPT_HTTP_VERSION, Int(version)), (CURLOPT_FRESH_CONNECT, 1), (CURLOPT_FORBID_REUSE, 1),
+                (CURLOPT_BUFFERSIZE, Self.streamBufferBytes),
                 (CURLOPT_TCP_KEEPIDLE, 20), (CURLOPT_TCP_KEEPINTVL, 10),
             ]
         }
         return [
-            (CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)),
+            (CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)), (CURLOPT_BUFFERSIZE, Self.bufferBytes),
             (CURLOPT_TIMEOUT_MS, exchange.request.timeout.timeoutMilliseconds),
             (CURLOPT_LOW_SPEED_LIMIT, max(0, configuration.lowSpeedBytesPerSecond)),
             (CURLOPT_LOW_SPEED_TIME, max(0, Int(configuration.lowSpeedTime.components.seconds))),

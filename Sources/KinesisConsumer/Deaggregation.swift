@@ -12,9 +12,10 @@ import Crypto
 /// - Parameter range: the shard's hash keys; `nil` checks nothing.
 package func deaggregate(_ records: [WireRecord], in range: HashKeyRange?) -> [Record] {
     var output: [Record] = []
-    output.reserveCapacity(records.reduce(0) { $0 + Aggregate.countUserRecords(in: $1.data) })
+    output.reserveCapacity(
+        records.reduce(0) { $0 + ($1.beginsAsAggregate ? Aggregate.countUserRecords(in: $1.data) : 1) })
     var decoder = AggregateDecoder(range: range == .whole ? nil : range)
-    for record in records where !decoder.append(record, to: &output) {
+    for record in records where !record.beginsAsAggregate || !decoder.append(record, to: &output) {
         output.append(
             Record(
                 sequenceNumber: record.sequenceNumber, partitionKey: record.partitionKey, data: record.data,
@@ -38,7 +39,7 @@ private func hashKey(of bytes: UnsafeRawBufferPointer) -> UInt128 {
 ///
 /// https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md
 enum Aggregate {
-    static let magic: [UInt8] = [0xF3, 0x89, 0x9A, 0xC2]
+    static let magic = WireRecord.aggregateMagic
     static let digestLength = 16
 
     /// Where the message lies in `bytes`, if they have the frame's shape; the digest is not looked at.

@@ -37,7 +37,18 @@ import Testing
         }
     }
 
-    @Test("Any bytes survive, whatever their number", arguments: 0..<80)
+    @Test func whatIsNoDigitIsFoundInALongText() {
+        let long = Base64.encode(Bytes((0..<150).map { UInt8($0) }))
+        for place in 0..<long.utf8.count {
+            for byte in [0, 0x2C, 0x3A, 0x40, 0x5B, 0x60, 0x7B, 0x80, 0xAF, 0xC1, 0xFF] as [UInt8] {
+                var digits = Array(long.utf8)
+                digits[place] = byte
+                #expect(digits.withUnsafeMutableBytes { Base64.decodeInPlace($0) } == nil)
+            }
+        }
+    }
+
+    @Test("Any bytes survive, whatever their number", arguments: 0..<200)
     func roundTrip(count: Int) {
         var generator = SeededGenerator(seed: UInt64(count))
         let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }

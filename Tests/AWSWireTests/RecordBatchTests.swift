@@ -65,6 +65,20 @@ import Testing
         #expect(batch.records[1].partitionKey.text == "é")
     }
 
+    @Test func recordsThatBeginAsAggregatesDoAreNoted() throws {
+        let magic: [UInt8] = [0xF3, 0x89, 0x9A, 0xC2]
+        let data = [magic, magic + [1, 2], [], Array(magic.dropLast()), [0xF3, 0, 0, 0, 0], Array("hello".utf8)]
+        let expected = [true, true, false, false, false, false]
+        let records = AWSValue.list(
+            data.map { ["SequenceNumber": "1", "PartitionKey": "k", "Data": .bytes(Bytes($0))] })
+        for encoding in WireEncoding.allCases {
+            let body = Bytes(encoding.encode(["Records": records]))
+            #expect(try RecordBatch(body, in: encoding).records.map(\.beginsAsAggregate) == expected)
+        }
+        let escaped = Bytes("{\"Records\":[{\"SequenceNumber\":\"1\",\"Data\":\"84mawg\\u003d=\"}]}")
+        #expect(try RecordBatch(json: escaped).records.map(\.beginsAsAggregate) == [true])
+    }
+
     @Test(
         "What could pass for the end of a shard, or for lost records, is malformed",
         arguments: [

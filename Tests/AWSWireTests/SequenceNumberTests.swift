@@ -16,6 +16,20 @@ import Testing
         #expect(try #require(SequenceNumber(text)).description == text)
     }
 
+    @Test("Each length is read, and each place is looked at", arguments: 1...77)
+    func everyPlace(count: Int) throws {
+        let text = String(
+            "1234567890123456789012345678901234567890123456789012345678901234567890123456789".prefix(count))
+        #expect(try #require(SequenceNumber(text)).description == text)
+        for place in 0..<count {
+            for wrong in ["/", ":", "p", "\u{10}", "\u{0}"] as [Character] {
+                var letters = Array(text)
+                letters[place] = wrong
+                #expect(SequenceNumber(String(letters)) == nil)
+            }
+        }
+    }
+
     @Test func leadingZerosAreNotPartOfTheNumber() {
         #expect(SequenceNumber("007")?.description == "7")
         #expect(SequenceNumber(String(repeating: "0", count: 77)) == .zero)

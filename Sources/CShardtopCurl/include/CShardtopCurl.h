@@ -67,6 +67,9 @@ static inline CURLMcode shardtop_curl_multi_set_long(CURLM *multi, CURLMoption o
     return curl_multi_setopt(multi, option, value);
 }
 
+/// Bounds what the system holds of a connection that nobody reads, which else grows with the speed it had.
+CURLcode shardtop_curl_bound_receive_buffer(CURL *easy, int bytes);
+
 /// The transfer that `message` is about, and how it ended; call only for CURLMSG_DONE.
 static inline CURLcode shardtop_curl_result(const CURLMsg *message) { return message->data.result; }
 
