@@ -116,7 +116,8 @@ struct ShardJournalTests {
         let state = try directory()
         var log = ShardLog()
         var journal = ShardJournal(stream: 1, shard: 0)
-        let large = String(repeating: "z", count: 1 << 20)
+        journal.segmentBytesMax = 64 << 10
+        let large = String(repeating: "z", count: 1 << 10)
         for index in 0..<70 {
             append([large], to: &log, at: Int64(index))
             try journal.append(log, in: state)
@@ -141,7 +142,8 @@ struct ShardJournalTests {
         let state = try directory()
         var log = ShardLog()
         var journal = ShardJournal(stream: 1, shard: 0)
-        let large = String(repeating: "z", count: 40 << 20)
+        journal.segmentBytesMax = 64 << 10
+        let large = String(repeating: "z", count: 40 << 10)
         for index in 0..<6 {
             append([large], to: &log, at: Int64(index))
             try journal.append(log, in: state)

@@ -12,7 +12,7 @@ enum SegmentFrame: UInt8 {
 /// The files of one shard's records. Records are added to the last one; whole files go as their records expire.
 struct ShardJournal: Sendable {
     /// A file larger than this is followed by another one.
-    static let segmentBytesMax = 64 << 20
+    var segmentBytesMax = 64 << 20
     /// Arrival, data count, key count, escapes.
     static let entryBytes = 15
 
@@ -38,7 +38,7 @@ struct ShardJournal: Sendable {
     mutating func append(_ log: ShardLog, in directory: StateDirectory) throws(StateError) {
         guard end < log.end else { return }
         var frames = FrameBuffer()
-        if segments.isEmpty || segments[segments.count - 1].file.length > Self.segmentBytesMax {
+        if segments.isEmpty || segments[segments.count - 1].file.length > segmentBytesMax {
             if let last = segments.indices.last { segments[last].file.close() }
             let file = JournalFile(name: name(end).text)
             segments.append(Segment(first: end, file: file))
