@@ -66,7 +66,9 @@ def test_a_life_with_reshards_a_kill_and_a_clean_end(bench, retrieval, cbor, tls
     parent = split(stage.emulator, "words")
     daemon.wait_for(stage.put(1000))
     assert stage.emulator.leases("life")[parent]["checkpoint"] == "SHARD_END"
-    merge(stage.emulator, "words", 2)
+    # The two children again: every shard is a quarter now, so that the scale below closes none that is new and empty.
+    # (Once, the Java daemon never went on after "Reached end of shard … and have no records" on such a shard.)
+    merge(stage.emulator, "words", 0)
     daemon.wait_for(stage.put(1000))
     assert not stage.ledger.duplicates()
     daemon.kill()
