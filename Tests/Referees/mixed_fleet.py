@@ -31,6 +31,8 @@ from java import Daemon  # noqa: E402
 from multilang import CHILDREN, install, kclpy  # noqa: E402
 
 STREAM, APPLICATION = "words", "mixed"
+# Seconds by which this program, which looks twice a second, and a busy machine may be late; little beside 20 s periods.
+GRAIN = 2
 
 
 class Member:
@@ -276,7 +278,7 @@ class Fleet:
             time.sleep(0.5)
         self.say(f"leases {dict(owners)}, balanced {balanced and f'{balanced:.1f}'} s after the last disturbance; "
                  f"bound {bound:.1f} s (deficit {deficit})")
-        if balanced is None or balanced > bound:
+        if balanced is None or balanced > bound + GRAIN:
             self.faults.append(f"not balanced within {bound:.0f} s: {dict(owners)}")
 
     def drain(self):
@@ -329,7 +331,8 @@ class Fleet:
 # What a Java worker 2.x demands of a row (DynamoDBLeaseSerializer), attribute by attribute.
 DEMANDED = {"leaseKey": "S", "leaseCounter": "N", "ownerSwitchesSinceCheckpoint": "N", "checkpoint": "S",
             "checkpointSubSequenceNumber": "N"}
-ALLOWED = {"leaseOwner": "S", "parentShardId": "SS", "childShardIds": "SS", "startingHashKey": "S", "endingHashKey": "S",
+# Java reads attributes by name and leaves others alone; `shardtop` is how our workers know each other.
+ALLOWED = {"shardtop": None, "leaseOwner": "S", "parentShardId": "SS", "childShardIds": "SS", "startingHashKey": "S", "endingHashKey": "S",
            "pendingCheckpoint": "S", "pendingCheckpointSubSequenceNumber": "N", "pendingCheckpointState": "B"}
 
 
@@ -337,12 +340,12 @@ def unreadable(emulator, rows):
     """Rows that a Java worker would stumble over, in words."""
     found = []
     for row in emulator.dynamodb.scan(TableName=APPLICATION, ConsistentRead=True)["Items"]:
-        name = row.get("leaseKey")
+        name = row.get("leaseKey", {}).get("S")
         kinds = {key: next(iter(value)) for key, value in row.items()}
         found += [f"row {name}: {key} is {kinds.get(key)}, not {kind}" for key, kind in DEMANDED.items()
                   if kinds.get(key) != kind]
         found += [f"row {name}: {key} is {kinds[key]}, not {kind}" for key, kind in ALLOWED.items()
-                  if key in kinds and kinds[key] != kind]
+                  if kind and key in kinds and kinds[key] != kind]
         found += [f"row {name}: {key}, which Java 2.x does not know" for key in kinds
                   if key not in DEMANDED and key not in ALLOWED]
         text = row.get("checkpoint", {}).get("S", "")
