@@ -23,6 +23,8 @@ struct ServiceCall: Sendable {
             throw ServiceError("UnknownOperationException")
         }
         encoding = Self.encoding(of: request)
+        // What a text holds is told back to its readers, so it must be one.
+        if encoding == .json, !Self.isText(request.body) { throw .serialization() }
         do {
             input = request.body.isEmpty ? .null : try encoding.decode(Bytes(request.body))
         } catch {
@@ -34,6 +36,15 @@ struct ServiceCall: Sendable {
         self.service = service
         self.operation = operation
         self.worker = worker ?? ""
+    }
+
+    private static func isText(_ bytes: [UInt8]) -> Bool {
+        do {
+            _ = try UTF8Span(validating: bytes.span)
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// What the content type names; JSON where it names nothing, and for DynamoDB, which speaks nothing else.

@@ -134,6 +134,25 @@ private typealias Frame = RawHTTP2.Frame
         }
     }
 
+    @Test("A connection whose streams are open is not taken for idle")
+    func notIdle() async throws {
+        var limits = EmulatorServer.Limits()
+        limits.idleTimeout = .milliseconds(50)
+        let stream = ScriptedStream(1, of: Bytes("piece,"), then: .waits)
+        try await served(stream, limits) { (server) async throws in
+            let client = try await RawHTTP2(port: server.port)
+            await client.request(1)
+            _ = await client.first { $0.type == Frame.data }
+            // Connections that idle come and go meanwhile.
+            for _ in 0..<3 {
+                let idle = try RawConnection(port: server.port)
+                #expect(await idle.receive() == "")
+            }
+            #expect(!stream.isClosed)
+            await client.settle()
+        }
+    }
+
     @Test("A reader that takes nothing for too long is gone")
     func stalled() async throws {
         var limits = EmulatorServer.Limits()

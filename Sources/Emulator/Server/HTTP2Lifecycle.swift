@@ -9,7 +9,21 @@ final class HTTP2Lifecycle: ChannelInboundHandler {
     typealias InboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
+    /// Tells of streams. The multiplexer keeps their events from the handlers of the connection.
+    struct Streams: NIOHTTP2StreamDelegate {
+        private let lifecycle: NIOLoopBound<HTTP2Lifecycle>
+
+        init(_ lifecycle: HTTP2Lifecycle, on eventLoop: any EventLoop) {
+            self.lifecycle = NIOLoopBound(lifecycle, eventLoop: eventLoop)
+        }
+
+        func streamCreated(_ id: HTTP2StreamID, channel: any Channel) { lifecycle.value.streamCreated(id) }
+
+        func streamClosed(_ id: HTTP2StreamID, channel: any Channel) { lifecycle.value.streamClosed() }
+    }
+
     private let idleTimeout: TimeAmount
+    private var context: ChannelHandlerContext?
     private var streamCount = 0
     private var lastStream = HTTP2StreamID.rootStream
     private var isEnding = false
@@ -18,9 +32,15 @@ final class HTTP2Lifecycle: ChannelInboundHandler {
 
     init(idleTimeout: TimeAmount) { self.idleTimeout = idleTimeout }
 
-    func handlerAdded(context: ChannelHandlerContext) { idle(context) }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        idle(context)
+    }
 
-    func handlerRemoved(context: ChannelHandlerContext) { timer?.cancel() }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        timer?.cancel()
+    }
 
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
@@ -36,17 +56,27 @@ final class HTTP2Lifecycle: ChannelInboundHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
-        case let event as NIOHTTP2StreamCreatedEvent:
-            streamCount += 1
-            lastStream = max(lastStream, event.streamID)
-        case is StreamClosedEvent:
-            streamCount -= 1
-            if streamCount == 0 { isEnding ? context.close(promise: nil) : idle(context) }
         case is ChannelShouldQuiesceEvent: end(context)
         case ChannelEvent.inputClosed: context.close(promise: nil)
         default: break
         }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    private func streamCreated(_ id: HTTP2StreamID) {
+        streamCount += 1
+        lastStream = max(lastStream, id)
+    }
+
+    private func streamClosed() {
+        streamCount -= 1
+        guard streamCount == 0, let context else { return }
+        if isEnding {
+            // Later, so that what the stream wrote last goes out first.
+            context.eventLoop.assumeIsolated().execute { context.close(promise: nil) }
+        } else {
+            idle(context)
+        }
     }
 
     private func end(_ context: ChannelHandlerContext) {
@@ -60,6 +90,7 @@ final class HTTP2Lifecycle: ChannelInboundHandler {
     }
 
     private func idle(_ context: ChannelHandlerContext) {
+        guard context.channel.isActive else { return }
         idleDue = .now() + idleTimeout
         if timer == nil { arm(context) }
     }

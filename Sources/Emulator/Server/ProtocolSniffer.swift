@@ -83,9 +83,11 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler {
         var streamSettings = NIOHTTP2Handler.StreamConfiguration()
         streamSettings.targetWindowSize = Self.streamWindowBytes
         streamSettings.streamResetFrameRateLimit.maximumCount = limits.nuisanceFramesMax
+        let lifecycle = HTTP2Lifecycle(idleTimeout: limits.idleTimeout.timeAmount)
         let handler = NIOHTTP2Handler(
             mode: .server, eventLoop: context.eventLoop, connectionConfiguration: settings,
-            streamConfiguration: streamSettings
+            streamConfiguration: streamSettings,
+            streamDelegate: HTTP2Lifecycle.Streams(lifecycle, on: context.eventLoop)
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
                 try stream.pipeline.syncOperations.addHandlers(
@@ -93,7 +95,7 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler {
             }
         }
         try context.pipeline.syncOperations.addHandlers(
-            [handler, HTTP2Lifecycle(idleTimeout: limits.idleTimeout.timeAmount)], position: .after(self))
+            [handler, lifecycle], position: .after(self))
     }
 
     /// What a client may send of one request before we have looked at it.

@@ -176,8 +176,9 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
                 throw Failure("--stream \(text): \(error)", status: .usage)
             }
             // Whoever reads that it listens may write; a fault plan may hide the status, so not for ever.
-            for _ in 0..<200
-            where (try? await connection.kinesis.describeStreamSummary(String(name)).status) != "ACTIVE" {
+            for _ in 0..<200 {
+                let status = try? await connection.kinesis.describeStreamSummary(String(name)).status
+                if status == "ACTIVE" { break }
                 try await time.sleep(for: .milliseconds(10))
             }
         }
