@@ -149,8 +149,8 @@ private func record(_ number: UInt128, bytes: Int) -> Record {
                 a = json.loads(line)['action']
                 print(json.dumps({'action': 'status', 'responseFor': a}), flush=True)
                 if a == 'leaseLost':
-                    sys.stdout.write('x' * 20000000 + '\\n'); sys.stdout.flush()
-                    sys.stderr.write('y' * 20000000 + '\\n'); sys.stderr.flush()
+                    sys.stdout.write('x' * 2000000 + '\\n'); sys.stdout.flush()
+                    sys.stderr.write('y' * 2000000 + '\\n'); sys.stderr.flush()
             sys.stderr.write('bye\\n')
             """
         let processor = processor(source)

@@ -20,69 +20,71 @@ private func expectATest(_ report: SimulationReport) {
     private let seedsTested: UInt64 = 40
 #endif
 
-/// Half of the turmoil of the command, which runs more seeds: `shardtop simulate --seeds 0..<200`.
-@Test(arguments: 0..<seedsTested)
-func aFleetKeepsEveryInvariant(seed: UInt64) {
-    var options = SimulationOptions()
-    options.turmoil = .seconds(45)
-    let report = simulate(seed: seed, options: options)
-    #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s")
-    expectATest(report)
-}
-
-/// Fan-out workers among polling ones, all as one consumer, that change their shards among themselves.
-@Test(arguments: 0..<seedsTested)
-func aFleetWithFanOutKeepsEveryInvariant(seed: UInt64) {
-    var options = SimulationOptions()
-    options.turmoil = .seconds(45)
-    options.fanOut = seed % 2 == 0 ? 0.6 : 1
-    let report = simulate(seed: seed, options: options)
-    #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s and fan-out \(options.fanOut)")
-    expectATest(report)
-    #expect(report.actions.contains("kinesis:SubscribeToShard"))
-    if options.fanOut == 1 {
-        // Whether the consumer is seen from both sides, by name and by ARN, is the same permission.
-        let allowed = Set(LeastPolicy.actions(for: .consume, .fanOut(consumer: "simulated")))
-        #expect(report.actions.isSubset(of: allowed), "\(report.actions.subtracting(allowed))")
+extension Simulations {
+    /// Half of the turmoil of the command, which runs more seeds: `shardtop simulate --seeds 0..<200`.
+    @Test(arguments: 0..<seedsTested)
+    func aFleetKeepsEveryInvariant(seed: UInt64) {
+        var options = SimulationOptions()
+        options.turmoil = .seconds(45)
+        let report = simulate(seed: seed, options: options)
+        #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s")
+        expectATest(report)
     }
-}
 
-@Test func oneSeedTwiceIsTheSameRun() {
-    var options = SimulationOptions()
-    options.turmoil = .seconds(15)
-    for seed in [7, 8, 9] as [UInt64] {
-        options.fanOut = seed == 9 ? 0.7 : 0
-        var (first, second): ([String], [String]) = ([], [])
-        let firstReport = simulate(seed: seed, options: options, trace: { first.append($0) })
-        let secondReport = simulate(seed: seed, options: options, trace: { second.append($0) })
-        #expect(firstReport == secondReport)
-        #expect(zip(first, second).first { $0 != $1 }?.0 == nil)
-        #expect(first.count == second.count)
+    /// Fan-out workers among polling ones, all as one consumer, that change their shards among themselves.
+    @Test(arguments: 0..<seedsTested)
+    func aFleetWithFanOutKeepsEveryInvariant(seed: UInt64) {
+        var options = SimulationOptions()
+        options.turmoil = .seconds(45)
+        options.fanOut = seed % 2 == 0 ? 0.6 : 1
+        let report = simulate(seed: seed, options: options)
+        #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s and fan-out \(options.fanOut)")
+        expectATest(report)
+        #expect(report.actions.contains("kinesis:SubscribeToShard"))
+        if options.fanOut == 1 {
+            // Whether the consumer is seen from both sides, by name and by ARN, is the same permission.
+            let allowed = Set(LeastPolicy.actions(for: .consume, .fanOut(consumer: "simulated")))
+            #expect(report.actions.isSubset(of: allowed), "\(report.actions.subtracting(allowed))")
+        }
     }
-    #expect(simulate(seed: 7, options: options).traceHash != simulate(seed: 8, options: options).traceHash)
-}
 
-/// A worker calls nothing else, and the simulation makes it call everything that the policy allows it.
-@Test func theLeastPolicyIsWhatWorkersCall() {
-    var options = SimulationOptions()
-    options.turmoil = .seconds(45)
-    let called = simulate(seed: 1, options: options).actions
-    #expect(called.union(["cloudwatch:PutMetricData"]) == Set(LeastPolicy.actions(for: .consume)))
-}
+    @Test func oneSeedTwiceIsTheSameRun() {
+        var options = SimulationOptions()
+        options.turmoil = .seconds(15)
+        for seed in [7, 8, 9] as [UInt64] {
+            options.fanOut = seed == 9 ? 0.7 : 0
+            var (first, second): ([String], [String]) = ([], [])
+            let firstReport = simulate(seed: seed, options: options, trace: { first.append($0) })
+            let secondReport = simulate(seed: seed, options: options, trace: { second.append($0) })
+            #expect(firstReport == secondReport)
+            #expect(zip(first, second).first { $0 != $1 }?.0 == nil)
+            #expect(first.count == second.count)
+        }
+        #expect(simulate(seed: 7, options: options).traceHash != simulate(seed: 8, options: options).traceHash)
+    }
 
-@Test func aRunCanBeRecorded() throws {
-    var options = SimulationOptions()
-    options.turmoil = .seconds(20)
-    var lines: [String] = []
-    _ = simulate(seed: 3, options: options, record: { lines.append($0) })
-    #expect(lines.count > 100)
-    #expect(lines.allSatisfy { $0.hasPrefix("{") && $0.hasSuffix("}") })
-}
+    /// A worker calls nothing else, and the simulation makes it call everything that the policy allows it.
+    @Test func theLeastPolicyIsWhatWorkersCall() {
+        var options = SimulationOptions()
+        options.turmoil = .seconds(45)
+        let called = simulate(seed: 1, options: options).actions
+        #expect(called.union(["cloudwatch:PutMetricData"]) == Set(LeastPolicy.actions(for: .consume)))
+    }
 
-/// Seeds that once found a bug in the engine, with the whole turmoil: a checkpoint that was asked for as the lease
-/// ended (13), a failover stretched by an old renewal gap (3), a completed lease that was created again (48).
-@Test(arguments: [3, 13, 48] as [UInt64])
-func whatOnceWentWrongDoesNotAgain(seed: UInt64) {
-    let report = simulate(seed: seed)
-    #expect(report.isGood, "\(report.summary)\nreplay: shardtop simulate --seed \(seed)")
+    @Test func aRunCanBeRecorded() throws {
+        var options = SimulationOptions()
+        options.turmoil = .seconds(20)
+        var lines: [String] = []
+        _ = simulate(seed: 3, options: options, record: { lines.append($0) })
+        #expect(lines.count > 100)
+        #expect(lines.allSatisfy { $0.hasPrefix("{") && $0.hasSuffix("}") })
+    }
+
+    /// Seeds that once found a bug in the engine, with the whole turmoil: a checkpoint that was asked for as the lease
+    /// ended (13), a failover stretched by an old renewal gap (3), a completed lease that was created again (48).
+    @Test(arguments: [3, 13, 48] as [UInt64])
+    func whatOnceWentWrongDoesNotAgain(seed: UInt64) {
+        let report = simulate(seed: seed)
+        #expect(report.isGood, "\(report.summary)\nreplay: shardtop simulate --seed \(seed)")
+    }
 }
