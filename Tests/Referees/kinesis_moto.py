@@ -75,7 +75,8 @@ compare("put_record", pick=lambda a: a["ShardId"], StreamName=NAME, Data=b"x", P
 compare("put_record", StreamName=NAME, Data=b"x", PartitionKey="k", ExplicitHashKey=str(2**128))
 compare("put_records", words=False, StreamName=NAME, Records=[{"Data": b"x", "PartitionKey": "k"}] * 501)
 compare("put_records", words=False, StreamName=NAME, Records=[{"Data": b"x" * (1 << 20 | 1), "PartitionKey": "k"}])
-compare("put_records", words=True, StreamName=NAME, Records=[{"Data": b"x" * (1 << 20), "PartitionKey": "k"}] * 5)
+# More than 10 MiB with its keys; moto stays at the older 5 MiB, and says so.
+compare("put_records", words=False, StreamName=NAME, Records=[{"Data": b"x" * (1 << 20), "PartitionKey": "k"}] * 10)
 compare("get_shard_iterator", StreamName=NAME, ShardId=SHARDS[7], ShardIteratorType="LATEST")
 compare("increase_stream_retention_period", words=True, StreamName=NAME, RetentionPeriodHours=23)
 compare("increase_stream_retention_period", words=True, StreamName=NAME, RetentionPeriodHours=8761)
