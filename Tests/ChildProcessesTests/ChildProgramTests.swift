@@ -153,7 +153,11 @@ private func record(_ number: UInt128, bytes: Int) -> Record {
                     sys.stderr.write('y' * 2000000 + '\\n'); sys.stderr.flush()
             sys.stderr.write('bye\\n')
             """
-        let processor = processor(source)
+        // Its time is not what this is about, and there may be little of it.
+        var limits = ChildLimits()
+        limits.exitGrace = .seconds(90)
+        limits.outputGrace = .seconds(90)
+        let processor = processor(source, limits: limits)
         try await processor.initialize(beginning)
         await processor.leaseLost()
         #expect(processor.status?.state == .ended)
