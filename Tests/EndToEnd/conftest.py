@@ -1,4 +1,5 @@
 import shutil
+import urllib.request
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -25,6 +26,8 @@ def moto():
     server.start()
     host, port = server.get_host_and_port()
     service = harness.Service(f"http://{host}:{port}")
+    # All servers of one process share what they hold.
+    urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
     yield service
     server.stop()
 

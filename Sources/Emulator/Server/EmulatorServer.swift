@@ -15,9 +15,6 @@ import Synchronization
 package final class EmulatorServer: Sendable {
     package typealias Answering = @Sendable (Request) async throws(ConnectionLost) -> Emulator.Answer
 
-    /// Reading a longer body takes so long that shorter ones are answered before it.
-    private static let largeBodyBytes = 256 << 10
-
     package let host: String
     package let port: Int
     let emulator: Emulator
@@ -117,8 +114,7 @@ package final class EmulatorServer: Sendable {
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 for await exchange in registry.exchanges {
-                    let isLarge = (exchange.body?.readableBytes ?? 0) > Self.largeBodyBytes
-                    group.addTask(priority: isLarge ? .low : .high) { await self.answer(exchange) }
+                    group.addTask { await self.answer(exchange) }
                 }
             }
         } onCancel: {
