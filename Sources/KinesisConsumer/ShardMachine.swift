@@ -300,6 +300,8 @@ struct ShardMachine: Sendable {
             }
             attempts += 1
             notBefore = now + backOff
+            // A shutdown may come before the next try: what is checkpointed then is no end of the shard.
+            checkpoints.isAtShardEnd = false
             return [
                 processorFailed(
                     "shardEnded", failure ?? "the application did not checkpoint at the end of the shard; it must")

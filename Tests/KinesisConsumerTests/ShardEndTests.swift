@@ -93,6 +93,16 @@ private func ending() -> ShardRig {
         #expect(!rig.machine.hasEnded)
     }
 
+    /// Seed 199 of the simulation, once.
+    @Test func `a checkpoint at a shutdown between two tries of shardEnded does not end the shard`() {
+        var rig = ending()
+        _ = rig.send(.returned(.shardEnded, failure: nil), at: 10)
+        #expect(rig.send(.shutdownAsked(deadline: at(10_000)), at: 20).contains(call(.shutdownRequested)))
+        let effects = rig.send(.checkpointRequested(7, .commit(nil)), at: 30)
+        #expect(!effects.isEmpty)
+        #expect(!effects.contains(.write(.checkpoint(.shardEnd))))
+    }
+
     @Test func `shardEnded that throws after it checkpointed has ended, and the throw is said`() {
         var rig = ending()
         _ = rig.send(.checkpointRequested(7, .commit(nil)), at: 0)
