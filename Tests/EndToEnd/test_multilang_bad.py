@@ -297,6 +297,8 @@ def test_a_record_of_ten_mebibytes(bench):
     emulator = bench.emulator("words:1", limits=False)
     stream = emulator.kinesis.describe_stream_summary(StreamName="words")["StreamDescriptionSummary"]["StreamARN"]
     emulator.kinesis.update_max_record_size(StreamARN=stream, MaxRecordSizeInKiB=10240)
+    # As on AWS, the stream is UPDATING first and keeps its old limit until it is ACTIVE.
+    emulator.kinesis.get_waiter("stream_exists").wait(StreamName="words", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     content = bytes(i * 7 % 253 for i in range(1 << 20)) * 10
     content = content[:-1]
     put(emulator, ["before"], keys=1)
