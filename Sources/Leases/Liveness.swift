@@ -25,9 +25,9 @@ public struct Liveness: Sendable {
     /// By owner.
     private var pulses: [String: Pulse] = [:]
 
-    /// How long an owner of which no pulse is known is waited for, at the least: a Java worker with the default of 10 s
-    /// renews every 3.3 s; what a read shows may be a second old, and the reads are up to two seconds apart.
-    public static let patience: Duration = .seconds(7)
+    /// How long an owner of which no pulse is known is waited for, at the least: KCL's default of failoverTimeMillis.
+    /// That is how long a Java worker may go on after a renewal, and it may miss one.
+    private static let patience: Duration = .seconds(10)
     /// A row may say anything.
     private static let declaredMax: Duration = .seconds(600)
 
@@ -121,12 +121,6 @@ public struct Pulse: Hashable, Sendable {
     public var longest: Duration
     /// When this was found.
     public var at: Timestamp
-
-    public init(shortest: Duration, longest: Duration, at: Timestamp) {
-        self.shortest = shortest
-        self.longest = longest
-        self.at = at
-    }
 
     /// KCL's margin for clock granularity.
     private static let epsilon: Duration = .milliseconds(25)

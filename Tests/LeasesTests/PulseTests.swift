@@ -120,8 +120,8 @@ private struct Watched {
     @Test func `an owner of which no pulse is known is waited for`() {
         var liveness = Liveness()
         liveness.observe(row(3), at: at(0))
-        #expect(liveness.expiry(of: "k", configured: .seconds(2)) == at(7))
-        #expect(liveness.expiry(of: "k", configured: .seconds(10)) == at(10))
+        #expect(liveness.expiry(of: "k", configured: .seconds(2)) == at(10))
+        #expect(liveness.expiry(of: "k", configured: .seconds(12)) == at(12))
     }
 
     @Test func `what a worker of ours says of its failover time holds, if it is longer than ours`() {
@@ -140,7 +140,7 @@ private struct Watched {
     @Test func `the mark of a former owner says nothing of the present one`() {
         var liveness = Liveness()
         liveness.observe(row(3, mark: OwnerMark(owner: "ours", failoverTime: .seconds(20))), at: at(0))
-        #expect(liveness.expiry(of: "k", configured: .seconds(2)) == at(7))
+        #expect(liveness.expiry(of: "k", configured: .seconds(2)) == at(10))
     }
 
     @Test func `a pulse is forgotten with the last row of its owner`() {
