@@ -67,6 +67,7 @@ let package = Package(
             [
                 "Machine", "AWSWire", "Leases", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
             ]),
         room("Metrics", ["Machine", "AWSWire", "Leases", "KinesisConsumer"]),
         room(
@@ -89,7 +90,12 @@ let package = Package(
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ]),
-        room("Simulation", ["Machine", "AWSWire", "Leases", "KinesisConsumer", "Fleet", "Emulator"]),
+        room(
+            "Simulation",
+            [
+                "Machine", "AWSWire", "Leases", "KinesisConsumer", "Fleet", "Emulator",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ]),
         room(
             "Dashboard", ["Machine", "Leases", "Fleet"],
             resources: themes.map { .embedInCode("../../themes/\($0).theme") }),

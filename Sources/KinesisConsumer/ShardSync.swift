@@ -107,7 +107,7 @@ extension InitialPosition {
     }
 
     /// The sentinel that a new lease starts with.
-    var checkpoint: Checkpoint {
+    package var checkpoint: Checkpoint {
         switch self {
         case .latest: .latest
         case .trimHorizon: .trimHorizon

@@ -176,7 +176,7 @@ extension Worker {
 
 extension InitialPosition {
     /// The shards that an empty table starts with (kcl.md §5.1).
-    var filter: ShardFilter {
+    package var filter: ShardFilter {
         switch self {
         case .latest: .atLatest
         case .trimHorizon: .atTrimHorizon

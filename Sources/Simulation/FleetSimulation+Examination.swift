@@ -19,10 +19,9 @@ extension FleetSimulation {
     /// Waits until the fleet is at rest and stays so until every worker has read the whole table once more: until then
     /// they may disagree on who reads which part of it, and a released lease is found late.
     private func comesToRest() async throws -> Bool {
-        let patience = isMixed ? mixedPatience : scenario.failoverTime * world.options.restWithin
-        var limit = world.simulator.now + patience
-        var isPatient = false
         let start = world.simulator.now
+        var limit = start + (isMixed ? mixedPatience : scenario.failoverTime * world.options.restWithin)
+        var isPatient = false
         var balance: Balance?
         var since: Timestamp?
         var reason: (Invariant, String)?
@@ -47,7 +46,7 @@ extension FleetSimulation {
             }
         }
         let (invariant, message) = reason ?? (.quietAtRest, "no peace")
-        world.referee.report(invariant, "no rest within \(patience.inSeconds) s: \(message)")
+        world.referee.report(invariant, "no rest within \((limit - start).inSeconds) s: \(message)")
         return false
     }
 

@@ -10,7 +10,7 @@ extension FleetSimulation {
     var failoverTimeMax: Duration { scenario.mix?.hasOwnFailoverTimes == true ? .seconds(10) : scenario.failoverTime }
 
     /// The longest time between two runs of a Java worker's taker.
-    private var takeInterval: Duration { (failoverTimeMax + JavaConfiguration.epsilon) * 2 }
+    private var takeInterval: Duration { JavaConfiguration.takeInterval(failoverTimeMax) }
 
     /// Until a lease that is nobody's, or a dead worker's, runs again: a Java worker needs two scans to see that it is
     /// expired, may be held up once, and looks at parents and states at its own pace.

@@ -36,7 +36,7 @@ extension Referee {
                 guard let holder = state.holders[lease.leaseKey], counts[holder] != nil,
                     lease.leaseOwner == holder.workerID
                 else { return (.balancedAtRest, "\(lease.leaseKey) is of \(lease.leaseOwner ?? "nobody")") }
-                if !isMixed { counts[holder, default: 0] += 1 }
+                counts[holder, default: 0] += 1
                 let runs = state.tenures.values.contains {
                     $0.shardID == lease.leaseKey && $0.owner == holder && $0.phase == .initialized
                 }
@@ -46,7 +46,7 @@ extension Referee {
                 }
             }
             if isMixed {
-                for lease in state.leases.values.sorted(by: { $0.leaseKey < $1.leaseKey }) {
+                for lease in state.leases.values.filter(\.isEnded).sorted(by: { $0.leaseKey < $1.leaseKey }) {
                     guard let holder = state.holders[lease.leaseKey], counts[holder] != nil,
                         lease.leaseOwner == holder.workerID
                     else { return (.balancedAtRest, "\(lease.leaseKey) is of \(lease.leaseOwner ?? "nobody")") }

@@ -37,6 +37,8 @@ package enum Sabotage: String, Hashable, Sendable, CaseIterable {
     /// A child lease has no `ownerSwitchesSinceCheckpoint` (beside Java).
     case ownerSwitchesMissing
 
+    package var needsFanOut: Bool { self == .resumesAtLatest || self == .resumesAheadOfContinuation }
+
     /// Breaks a rule that only Java neighbours hold us to.
     package var needsJava: Bool {
         switch self {

@@ -154,7 +154,7 @@ private struct MixedFleet {
         return decision.take + decision.steal
     }
 
-    /// DynamoDBLeaseTaker: the very old ones whatever the target, else what is available, else a steal.
+    /// DynamoDBLeaseTaker, abridged: the very old ones whatever the target, else what is available, else a steal.
     private mutating func javaTakes(_ me: String) -> [String] {
         var counts: [String: Int] = [me: 0]
         var available: [String] = []

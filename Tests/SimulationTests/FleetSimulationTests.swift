@@ -51,6 +51,7 @@ extension Simulations {
     @Test func oneSeedTwiceIsTheSameRun() {
         var options = SimulationOptions()
         options.turmoil = .seconds(15)
+        var hashes: Set<UInt64> = []
         for seed in [7, 8, 9] as [UInt64] {
             options.fanOut = seed == 9 ? 0.7 : 0
             var (first, second): ([String], [String]) = ([], [])
@@ -59,8 +60,9 @@ extension Simulations {
             #expect(firstReport == secondReport)
             #expect(zip(first, second).first { $0 != $1 }?.0 == nil)
             #expect(first.count == second.count)
+            hashes.insert(firstReport.traceHash)
         }
-        #expect(simulate(seed: 7, options: options).traceHash != simulate(seed: 8, options: options).traceHash)
+        #expect(hashes.count == 3)
     }
 
     /// A worker calls nothing else, and the simulation makes it call everything that the policy allows it.

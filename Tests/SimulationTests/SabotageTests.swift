@@ -42,7 +42,7 @@ extension Simulations {
         let seeds: [UInt64] = sabotage == .oneParentChecked ? [3, 4, 11, 12, 13, 14, 15, 16] : [0, 1, 2, 5, 6, 8]
         var options = SimulationOptions()
         options.sabotage = sabotage
-        if [.resumesAtLatest, .resumesAheadOfContinuation].contains(sabotage) { options.fanOut = 1 }
+        if sabotage.needsFanOut { options.fanOut = 1 }
         options.stopsAtViolation = true
         if sabotage.needsJava { options.javaWorkers = 2 }
         let noticedBy = noticer(of: sabotage)

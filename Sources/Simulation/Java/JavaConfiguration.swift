@@ -16,7 +16,8 @@ struct JavaConfiguration: Sendable {
     /// `epsilonMillis`.
     static let epsilon: Duration = .milliseconds(25)
     var renewInterval: Duration { failoverTime / 3 - Self.epsilon }
-    var takeInterval: Duration { (failoverTime + Self.epsilon) * 2 }
+    var takeInterval: Duration { Self.takeInterval(failoverTime) }
+    static func takeInterval(_ failoverTime: Duration) -> Duration { (failoverTime + epsilon) * 2 }
 }
 
 /// The times that do not follow from `failoverTimeMillis`.

@@ -37,8 +37,8 @@ final class JavaConsumer {
     var needsInitialization = true
     /// `stateChangeFuture` is not done.
     var isStepRunning = false
-    /// What the last one answered; `nil` where it failed.
-    var stepAnswer: Bool?
+    /// What the last one answered.
+    var isInitialized = false
     /// The subscription was cancelled: nothing more is handed over.
     var isCancelled = false
     /// Of the last batch.

@@ -14,13 +14,12 @@ struct JavaLeaseTaker: Sendable {
     let workerID: String
     let failoverTime: Duration
     let generation: JavaGeneration
-    var maxLeasesForWorker = Int.max
-    var maxLeasesToStealAtOneTime = 1
     private(set) var allLeases: [String: JavaLease] = [:]
     private var lastScan: Timestamp = .zero
 
     /// `veryOldLeaseDurationNanosMultiplier`.
     private static let veryOldMultiplier = 3
+    private static let maxLeasesToStealAtOneTime = 1
 
     init(workerID: String, failoverTime: Duration, generation: JavaGeneration) {
         self.workerID = workerID
@@ -67,7 +66,7 @@ struct JavaLeaseTaker: Sendable {
 
     func target(_ counts: [String?: Int]) -> Int {
         let (leases, workers) = (allLeases.count, counts.count)
-        return workers >= leases ? 1 : min((leases + workers - 1) / workers, maxLeasesForWorker)
+        return workers >= leases ? 1 : (leases + workers - 1) / workers
     }
 
     /// `computeLeasesToTake`. The order of Java's hash maps is left to the generator.
@@ -80,10 +79,7 @@ struct JavaLeaseTaker: Sendable {
         let needed = target - mine
         let threshold = now - failoverTime * Self.veryOldMultiplier
         let veryOld = leases.filter { threshold > ($0.lastIncrement ?? .zero) }
-        if !veryOld.isEmpty {
-            let room = max(0, min(maxLeasesForWorker - mine, veryOld.count))
-            return Array(veryOld.shuffled(using: &generator).prefix(room))
-        }
+        if !veryOld.isEmpty { return veryOld.shuffled(using: &generator) }
         if needed <= 0 { return [] }
         let available = leases.filter { isAvailable($0) }.shuffled(using: &generator)
         if !available.isEmpty { return Array(available.prefix(needed)) }
@@ -100,7 +96,7 @@ struct JavaLeaseTaker: Sendable {
         guard most >= target, let victim = loaded.randomElement(using: &generator) else { return [] }
         var count = min(needed, most - target)
         if needed > 1, count == 0 { count = 1 }
-        count = min(count, maxLeasesToStealAtOneTime)
+        count = min(count, Self.maxLeasesToStealAtOneTime)
         if count <= 0 { return [] }
         guard let victim else {
             // `mostLoadedWorkerIdentifier.equals(…)`, and nobody is loaded most.

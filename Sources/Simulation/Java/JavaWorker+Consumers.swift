@@ -13,13 +13,13 @@ extension JavaWorker {
             consumer.isStepRunning = true
             node.spawn { await self.shutdownStep(token, id) }
         } else if consumer.needsInitialization {
-            if consumer.stepAnswer == true {
+            if consumer.isInitialized {
                 consumer.needsInitialization = false
                 node.spawn { await self.read(token, id) }
             }
             if let outcome = consumer.outcome { consumer.advance(outcome) }
             if consumer.state == .processing {
-                consumer.stepAnswer = true
+                consumer.isInitialized = true
                 return
             }
             consumer.isStepRunning = true
@@ -30,12 +30,10 @@ extension JavaWorker {
     private func initializationStep(_ token: Int, _ id: Int) async {
         guard let consumer = consumer(token, id) else { return }
         defer { consumer.isStepRunning = false }
-        consumer.stepAnswer = nil
         guard consumer.reason == nil else { return }
         await consumer.monitor.lock()
         await execute(consumer)
         consumer.monitor.unlock()
-        consumer.stepAnswer = false
     }
 
     private func shutdownStep(_ token: Int, _ id: Int) async {

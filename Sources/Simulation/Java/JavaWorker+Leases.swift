@@ -19,7 +19,7 @@ extension JavaWorker {
             for lease in take {
                 if let lease = try await self.take(lease) { taken.append(lease) }
             }
-            if isCoordinatorRunning {
+            if shutdownSince == nil {
                 for lease in taken { hold(lease) }
             }
         } catch {

@@ -26,15 +26,10 @@ extension JavaWorker {
     }
 
     private func shardsAtInitialPosition() async throws -> [Shard] {
-        let filter: ShardFilter =
-            switch configuration.initialPosition {
-            case .latest: .atLatest
-            case .trimHorizon: .atTrimHorizon
-            case .atTimestamp(let time): .atTimestamp(time)
-            }
         for _ in 0..<3 {
-            let shards = try await kinesis.listShards(stream: configuration.streamName, filter: filter)
-            if holesIn(shards.map(\.hashKeyRange)).isEmpty { return shards }
+            let shards = try await kinesis.listShards(
+                stream: configuration.streamName, filter: configuration.initialPosition.filter)
+            if Leases.holes(in: shards.map(\.hashKeyRange)).isEmpty { return shards }
             try await time.sleep(for: .seconds(1))
         }
         throw JavaFailure.dependency("the hash range of the shards is incomplete")
@@ -56,7 +51,9 @@ extension JavaWorker {
             let leases = try await refresher.listLeases()
             if leases.isEmpty { return try await syncShards() }
             let active = try await filled(leases.filter { !$0.isEnded })
-            guard holes.isSure(of: holesIn(active.compactMap(\.hashKeyRange)).first, constants.auditorConfidence) else {
+            guard
+                holes.isSure(of: Leases.holes(in: active.compactMap(\.hashKeyRange)).first, constants.auditorConfidence)
+            else {
                 return
             }
             // A sync that was cut short leaves one.
@@ -81,8 +78,6 @@ extension JavaWorker {
         }
         return filled
     }
-
-    private func holesIn(_ ranges: [HashKeyRange]) -> [HashKeyRange] { Leases.holes(in: ranges) }
 }
 
 /// `HashRangeHoleTracker`: the same hole, seen several times in a row.
@@ -121,16 +116,8 @@ struct JavaShardSync {
                 .map(\.shardID))
     }
 
-    private var checkpoint: Checkpoint {
-        switch position {
-        case .latest: .latest
-        case .trimHorizon: .trimHorizon
-        case .atTimestamp: .atTimestamp
-        }
-    }
-
     private func newLease(_ shard: Shard) -> JavaLease {
-        var lease = JavaLease(leaseKey: shard.shardID, checkpoint: checkpoint)
+        var lease = JavaLease(leaseKey: shard.shardID, checkpoint: position.checkpoint)
         lease.parentShardIDs = shard.parentShardIDs.sorted()
         lease.hashKeyRange = shard.hashKeyRange
         return lease
@@ -179,7 +166,7 @@ struct JavaShardSync {
         else { return }
         var lease = created[parent] ?? newLease(shard)
         let isTimed = if case .atTimestamp = position { true } else { false }
-        lease.checkpoint = descendants.contains(parent) && !isTimed ? .trimHorizon : checkpoint
+        lease.checkpoint = descendants.contains(parent) && !isTimed ? .trimHorizon : position.checkpoint
         created[parent] = lease
     }
 

@@ -49,7 +49,6 @@ actor JavaWorker {
     var electsAgainAt: Timestamp?
     var holes = JavaHoleTracker()
 
-    private(set) var isCoordinatorRunning = false
     private var isTakerStopped = false
     private(set) var shutdownSince: Timestamp?
     private var isShutdownRequested = false
@@ -142,7 +141,6 @@ actor JavaWorker {
             hold(lease)
             emit(.leaseTaken, lease.leaseKey, "its own", counter: lease.leaseCounter)
         }
-        isCoordinatorRunning = true
     }
 
     private func startLoops() {
@@ -155,7 +153,7 @@ actor JavaWorker {
 
     /// With a fixed delay after each run.
     private func takerLoop() async {
-        while isCoordinatorRunning, !isTakerStopped, !Task.isCancelled {
+        while !isTakerStopped, !Task.isCancelled {
             await runTaker()
             try? await time.sleep(for: configuration.takeInterval)
         }
@@ -164,7 +162,7 @@ actor JavaWorker {
     /// At a fixed rate: a run that was held up is followed by those that it delayed.
     private func renewerLoop() async {
         var next = now
-        while isCoordinatorRunning, !Task.isCancelled {
+        while shutdownSince == nil, !Task.isCancelled {
             await renewAll()
             next = next + configuration.renewInterval
             if next > now { try? await time.sleep(next) }
@@ -255,7 +253,6 @@ actor JavaWorker {
     private func shutDown() {
         guard shutdownSince == nil else { return }
         shutdownSince = now
-        isCoordinatorRunning = false
         isTakerStopped = true
         owned = [:]
     }

@@ -48,6 +48,7 @@ struct SimulateCommand: AsyncParsableCommand {
             }
             options.sabotage = chosen
             options.stopsAtViolation = true
+            if chosen.needsFanOut, options.fanOut == 0 { options.fanOut = 1 }
             if chosen.needsJava { options.javaWorkers = max(java, 2) }
         }
         let range = try range()
