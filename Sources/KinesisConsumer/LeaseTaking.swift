@@ -10,7 +10,7 @@ struct TakingView: Sendable {
     var expired: Set<String> = []
     /// Keys of the leases that this worker holds, whatever a row that was read before says.
     var held: Set<String> = []
-    /// Keys of leases that nobody ever owned and that waited for longer than anybody needs to come by.
+    /// Keys of leases whose counter stood still for longer than anybody needs to come by.
     var veryOld: Set<String> = []
     var maxLeases = Int.max
     var maxToSteal = 1

@@ -200,6 +200,7 @@ extension Retrieval {
             return [Self.over(shardID, takenOver(message, now))]
         case .inUse, .throttled:
             fanOut?.tryAgain(now)
+            if wasOpen { return [Self.over(shardID, message)] }
             guard let failures = fanOut?.failures, failures == 1 || failures % 20 == 0 else { return [] }
             return [.emit(WorkerEvent(.throttled, at: .zero, shardID: shardID, message: message))]
         case .transient, .conditionFailed, .expiredIterator, .denied, .unauthenticated, .clockSkewed, .invalid,
@@ -219,21 +220,6 @@ extension Retrieval {
         fanOut?.wait(until: now + pause)
         return "taken over by another subscription of the same consumer, next try in \(pause.components.seconds) s: "
             + message
-    }
-
-    /// The consumer was deregistered: that is no end of the shard.
-    mutating func consumerMissing(
-        _ id: Int, _ message: String, shardID: String, _ now: Timestamp
-    ) -> [ShardMachine.Effect] {
-        fanOut?.answered(id)
-        guard let phase = fanOut?.phase, phase == .opening(id) || phase == .open(id) else { return [] }
-        fanOut?.phase = .idle
-        fanOut?.isPulling = false
-        fanOut?.tryAgain(now)
-        let failures = fanOut?.failures ?? 0
-        if phase == .open(id) { return [Self.over(shardID, message)] }
-        guard failures == 1 || failures % 20 == 0 else { return [] }
-        return [.emit(WorkerEvent(.throttled, at: .zero, shardID: shardID, message: message))]
     }
 }
 

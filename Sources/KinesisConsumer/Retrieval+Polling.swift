@@ -43,10 +43,12 @@ extension Retrieval {
         polling.nextFetchAt = now
     }
 
-    mutating func fetched(_ batch: FetchedBatch, shardID: String, _ now: Timestamp) -> [ShardMachine.Effect] {
+    mutating func fetched(
+        _ batch: FetchedBatch, isWanted: Bool = true, shardID: String, _ now: Timestamp
+    ) -> [ShardMachine.Effect] {
         guard polling.isFetching else { return [.discard([batch.id])] }
         polling.isFetching = false
-        if dropStaleAnswer() { return [.discard([batch.id])] }
+        if dropStaleAnswer() || !isWanted { return [.discard([batch.id])] }
         polling.failures = 0
         polling.iterator = batch.next
         let isBehind = (batch.millisBehindLatest ?? 0) > 0
@@ -93,12 +95,6 @@ extension Retrieval {
         polling.failures += 1
         let pause = max(configuration.idleTimeBetweenReads, .milliseconds(500))
         polling.nextFetchAt = now + pause * (1 << min(polling.failures - 1, 3))
-    }
-
-    /// What was on its way came, and nobody wants it.
-    mutating func dropAnswer() {
-        polling.isFetching = false
-        polling.isFetchStale = false
     }
 
     private mutating func dropStaleAnswer() -> Bool {

@@ -22,11 +22,7 @@ extension ShardMachine {
     }
 
     mutating func fetched(_ batch: FetchedBatch, _ now: Timestamp) -> [Effect] {
-        guard state == .processing, !isLost, shutdownDeadline == nil else {
-            retrieval.dropAnswer()
-            return [.discard([batch.id])]
-        }
-        return retrieval.fetched(batch, shardID: shardID, now)
+        retrieval.fetched(batch, isWanted: isReading, shardID: shardID, now)
     }
 
     mutating func subscription(_ event: Event, _ now: Timestamp) -> [Effect] {
@@ -38,7 +34,8 @@ extension ShardMachine {
         case .subscriptionFailed(let id, let meaning, let message):
             retrieval.subscriptionFailed(id, meaning, message, shardID: shardID, now)
         case .consumerMissing(let id, let message):
-            retrieval.consumerMissing(id, message, shardID: shardID, now)
+            // It was deregistered: that is no end of the shard.
+            retrieval.subscriptionFailed(id, .throttled, message, shardID: shardID, now)
         default: []
         }
     }

@@ -142,14 +142,6 @@ struct ShardMachine: Sendable {
     /// Ended properly: its lease is SHARD_END and is renewed until it can be cleaned up.
     var hasEnded = false
 
-    var nextDeadline: Timestamp {
-        if isComplete { return .never }
-        var deadline = shutdownDeadline ?? .never
-        if call == nil, notBefore > .zero { deadline = min(deadline, notBefore) }
-        if state == .processing, shutdownDeadline == nil { deadline = min(deadline, retrieval.nextDeadline) }
-        return deadline
-    }
-
     mutating func handle(_ event: Event, at now: Timestamp) -> [Effect] {
         switch event {
         case .begun: return []

@@ -1,10 +1,12 @@
+import HeapModule
 import Machine
 
 /// The tenures of a worker by lease key, and which of them want a look: those that an event touched, and those whose
 /// deadline has come.
 ///
 /// Whoever writes to a tenure marks it, so that none is forgotten; all others would answer a look with nothing, because
-/// what they do depends on themselves and on time alone.
+/// what they do depends on themselves and on time alone. Memory that others give back is noticed at the next look, at
+/// the latest at the lease's renewal.
 struct Tenures: Sendable {
     private var byKey: [String: WorkerMachine.Tenure] = [:]
     private var keysByToken: [Int: String] = [:]
@@ -87,7 +89,6 @@ extension ShardMachine {
         if isComplete { return .never }
         var deadline = Timestamp.never
         func consider(_ candidate: Timestamp) { if candidate > now { deadline = min(deadline, candidate) } }
-        consider(nextDeadline)
         if let shutdownDeadline { consider(shutdownDeadline) }
         if call == nil { consider(notBefore) }
         if state == .processing, shutdownDeadline == nil { consider(retrieval.nextDeadline) }
@@ -97,14 +98,16 @@ extension ShardMachine {
 
 /// Moments by key, the earliest first.
 struct Agenda: Sendable {
-    private struct Entry: Sendable {
+    private struct Entry: Comparable, Sendable {
         var at: Timestamp
         var key: String
+
+        static func < (a: Entry, b: Entry) -> Bool { a.at < b.at }
     }
 
     private var moments: [String: Timestamp] = [:]
-    /// A binary heap; an entry whose key has another moment by now is void.
-    private var heap: [Entry] = []
+    /// An entry whose key has another moment by now is void.
+    private var heap = Heap<Entry>()
 
     /// `.never` removes.
     mutating func set(_ key: String, _ at: Timestamp) {
@@ -114,21 +117,20 @@ struct Agenda: Sendable {
             return dropVoid()
         }
         moments[key] = at
-        push(Entry(at: at, key: key))
+        heap.insert(Entry(at: at, key: key))
         if heap.count > 4 * moments.count + 64 {
-            // Sorted is a heap, too.
-            heap = moments.map { Entry(at: $0.value, key: $0.key) }.sorted { $0.at < $1.at }
+            heap = Heap(moments.map { Entry(at: $0.value, key: $0.key) })
         }
         dropVoid()
     }
 
     /// `.never` where there is none.
-    var next: Timestamp { heap.first?.at ?? .never }
+    var next: Timestamp { heap.min?.at ?? .never }
 
     /// Removes the keys whose moment has come.
     mutating func popDue(_ now: Timestamp) -> [String] {
         var due: [String] = []
-        while let first = heap.first, first.at <= now {
+        while let first = heap.min, first.at <= now {
             moments[first.key] = nil
             due.append(first.key)
             dropVoid()
@@ -138,29 +140,6 @@ struct Agenda: Sendable {
 
     /// The first entry is never void.
     private mutating func dropVoid() {
-        while let first = heap.first, moments[first.key] != first.at { pop() }
-    }
-
-    private mutating func push(_ entry: Entry) {
-        heap.append(entry)
-        var child = heap.count - 1
-        while child > 0, heap[child].at < heap[(child - 1) / 2].at {
-            heap.swapAt(child, (child - 1) / 2)
-            child = (child - 1) / 2
-        }
-    }
-
-    private mutating func pop() {
-        heap.swapAt(0, heap.count - 1)
-        heap.removeLast()
-        var parent = 0
-        while true {
-            let left = 2 * parent + 1
-            guard left < heap.count else { return }
-            let least = left + 1 < heap.count && heap[left + 1].at < heap[left].at ? left + 1 : left
-            guard heap[least].at < heap[parent].at else { return }
-            heap.swapAt(least, parent)
-            parent = least
-        }
+        while let first = heap.min, moments[first.key] != first.at { heap.removeMin() }
     }
 }

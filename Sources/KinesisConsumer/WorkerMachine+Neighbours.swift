@@ -3,13 +3,13 @@ import Machine
 
 /// The other workers at the table: who lives, who is not of our kind, and how they judge us.
 extension WorkerMachine {
-    /// The owners that are alive, ourselves included, sorted.
-    func liveOwners() -> [String] {
+    /// The owners that are alive, ourselves included.
+    func liveOwners() -> Set<String> {
         var owners: Set<String> = [configuration.workerID]
         for case .lease(let lease) in rows.values {
             if let owner = lease.leaseOwner, isAlive(lease) { owners.insert(owner) }
         }
-        return owners.sorted()
+        return owners
     }
 
     private func isAlive(_ lease: Lease) -> Bool {
@@ -21,13 +21,15 @@ extension WorkerMachine {
     }
 
     /// The living owners that do not say of themselves that they are ours: Java workers, as far as we know.
-    func foreignNeighbours() -> Set<String> {
-        var foreign: Set<String> = []
-        for case .lease(let lease) in rows.values where !lease.isOwnerMarked && !lease.isMultiStream {
-            guard let owner = lease.leaseOwner, owner != configuration.workerID, isAlive(lease) else { continue }
-            foreign.insert(owner)
-        }
-        return foreign
+    func foreignNeighbours() -> Set<String> { Set(rows.values.compactMap { $0.lease.flatMap(foreignOwner) }) }
+
+    var hasForeignNeighbours: Bool { rows.values.contains { $0.lease.flatMap(foreignOwner) != nil } }
+
+    private func foreignOwner(of lease: Lease) -> String? {
+        guard !lease.isOwnerMarked, !lease.isMultiStream, let owner = lease.leaseOwner,
+            owner != configuration.workerID, isAlive(lease)
+        else { return nil }
+        return owner
     }
 
     /// How the table is shared out for reading: as many segments as it has owners of our kind, the dead included as
@@ -44,7 +46,7 @@ extension WorkerMachine {
         foreign.remove(configuration.workerID)
         let owners = named.subtracting(foreign).sorted()
         guard owners.count > 1, let rank = owners.firstIndex(of: configuration.workerID) else { return (1, [0]) }
-        let living = Set(liveOwners())
+        let living = liveOwners()
         var mine = [rank]
         for distance in 1..<owners.count {
             let other = (rank + owners.count - distance) % owners.count
@@ -54,7 +56,7 @@ extension WorkerMachine {
         return (owners.count, mine)
     }
 
-    /// Whether this worker looks after what belongs to nobody: Java's rule elects it, or there is nobody to elect, or
+    /// Whether this worker audits the table: Java's rule elects it, or there is nobody to elect, or
     /// Java's rule elects one that is dead and this worker is the one among the living. Two of them do no harm.
     ///
     /// Java lets every owner stand, of ended leases too, and does not ask who lives (kcl.md §3.2). Where it elects a

@@ -55,7 +55,7 @@ extension WorkerMachine {
             maxLeases: configuration.maxLeasesForWorker, maxToSteal: configuration.maxLeasesToStealAtOneTime,
             mayTakeOverTarget: true, maySteal: maySteal)
         // Java counts every lease. Two rules beside each other would never agree on who has too many.
-        let countsEnded = !foreignNeighbours().isEmpty
+        let countsEnded = hasForeignNeighbours
         let fresh = now - configuration.segmentScanInterval * 3
         for key in rows.keys.sorted() {
             guard let lease = rows[key]?.lease, countsEnded || !lease.isEnded, !lease.isMultiStream else { continue }
@@ -74,7 +74,7 @@ extension WorkerMachine {
         let decision = decideTaking(view, using: &generator)
         if isNewcomer, decision.mine + decision.take.count < decision.target { upkeep.lookSoon(now) }
         if !decision.steal.isEmpty, decision.mine + decision.steal.count < decision.target { upkeep.stealSoon(now) }
-        if isMeasured { taking = counts(of: decision, view, now) }
+        if isMeasured { taking = counts(of: decision, view) }
         return decision.take.compactMap { take($0, isSteal: false, now) }
             + decision.steal.compactMap { take($0, isSteal: true, now) }
     }

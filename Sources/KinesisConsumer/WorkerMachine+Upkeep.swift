@@ -257,7 +257,6 @@ extension WorkerMachine {
 
     /// The elected worker looks for hash ranges that no lease covers; seen often enough, the shards are synced.
     private mutating func audit(_ now: Timestamp) -> [Effect] {
-        let leases = rows.values.compactMap(\.lease).filter { !$0.isEnded && isOurs($0) }
         guard isElected else {
             upkeep.holeSightings = 0
             return isMeasured ? [.report(WorkerMeasure(.auditByAnother))] : []
@@ -268,6 +267,7 @@ extension WorkerMachine {
         }
         var effects: [Effect] = []
         var ranges: [HashKeyRange] = []
+        let leases = rows.values.compactMap(\.lease).filter { !$0.isEnded && isOurs($0) }
         for lease in leases.sorted(by: { $0.leaseKey < $1.leaseKey }) {
             guard let range = lease.hashKeyRange ?? tree[lease.leaseKey]?.hashKeyRange else { continue }
             ranges.append(range)
@@ -290,7 +290,7 @@ extension WorkerMachine {
     /// Ended leases whose children are on their way: of this worker, and, by the elected one, of nobody.
     private func cleanUp(_ listed: ShardTree?) -> [Effect] {
         let leases = rows.compactMapValues(\.lease)
-        let living = Set(liveOwners())
+        let living = liveOwners()
         // Ended leases may name the dead for long; they are not elected.
         let leader = shardSyncLeader(owners: leases.values.compactMap(\.leaseOwner).filter(living.contains))
         let isLeader = leader == nil || leader == configuration.workerID
@@ -313,10 +313,7 @@ extension WorkerMachine {
         if var tenure = tenures[key] {
             _ = tenure.held.abandon()
             tenures[key] = tenure
-            if !tenure.held.isWriting {
-                tenures[key] = nil
-                effects.append(.forget(tenure: tenure.token))
-            }
+            if !tenure.held.isWriting { effects += forget(key, tenure) }
         }
         return effects
     }

@@ -188,20 +188,19 @@ struct WorkerMachine: Machine, Sendable {
         var effects: [Effect] = []
         tenure.shard.retrieval.allowance = prefetch.allowance(before: tenure.claim, shards: tenures.values.count)
         // The two machines answer each other; each round settles at least one step, so the rounds are few.
-        for round in 0..<16 {
+        var isSettled = false
+        for _ in 0..<16 where !isSettled {
             let fromLease = tenure.held.advance(now)
             // The shard hears of a loss before it says what it wants.
             effects += route(fromLease, &tenure, now)
             let fromShard = tenure.shard.advance(
                 now, deliverUntil: tenure.held.deliveryFence, fence: tenure.held.fence)
             effects += route(fromShard, &tenure, now)
-            let isSettled = fromLease.isEmpty && fromShard.isEmpty
-            guard isSettled || round == 15 else { continue }
-            tenure.claim = tenure.shard.retrieval.claimedBytes
-            prefetch.settle(tenure.claim)
-            if isSettled { tenures.settle(key, tenure, at: now) } else { tenures[key] = tenure }
-            break
+            isSettled = fromLease.isEmpty && fromShard.isEmpty
         }
+        tenure.claim = tenure.shard.retrieval.claimedBytes
+        prefetch.settle(tenure.claim)
+        if isSettled { tenures.settle(key, tenure, at: now) } else { tenures[key] = tenure }
         return effects + endIfOver(key)
     }
 
@@ -264,7 +263,7 @@ struct WorkerMachine: Machine, Sendable {
         // The taker of Java 2.3 to 2.5 counts a lease that was released as one of a worker without a name, and fails
         // where that one has most. Java releases none; beside it we do the same.
         let mayRelease =
-            !isShuttingDown || (configuration.releaseLeasesOnShutdown && foreignNeighbours().isEmpty)
+            !isShuttingDown || (configuration.releaseLeasesOnShutdown && !hasForeignNeighbours)
         if tenure.held.isOver { return [] }
         tenure.isReleasing = true
         if mayRelease, tenure.shard.isComplete {
@@ -278,6 +277,10 @@ struct WorkerMachine: Machine, Sendable {
     private mutating func endIfOver(_ key: String) -> [Effect] {
         guard let tenure = tenures[key], tenure.held.isOver, !tenure.held.isWriting else { return [] }
         guard tenure.shard.isComplete || (isShuttingDown && tenure.isReleasing) else { return [] }
+        return forget(key, tenure)
+    }
+
+    mutating func forget(_ key: String, _ tenure: Tenure) -> [Effect] {
         tenures[key] = nil
         prefetch.settle(-tenure.claim)
         return [.forget(tenure: tenure.token)]

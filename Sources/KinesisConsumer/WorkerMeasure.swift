@@ -97,17 +97,16 @@ extension WorkerMachine {
             operation, shardID: held.lease.shardID, duration: now - sent.at, isSuccess: result.isAnswer)
     }
 
-    func counts(of decision: TakingDecision, _ view: TakingView, _ now: Timestamp) -> WorkerMeasure.Taking {
+    func counts(of decision: TakingDecision, _ view: TakingView) -> WorkerMeasure.Taking {
         var counts = WorkerMeasure.Taking()
         let open = view.leases.filter {
             !view.held.contains($0.leaseKey) && ($0.leaseOwner == nil || view.expired.contains($0.leaseKey))
         }
-        let old = now - configuration.failoverTime * 3
         let fair = (view.leases.count + decision.workers - 1) / max(decision.workers, 1)
         counts.leases = view.leases.count
         counts.workers = decision.workers
         counts.available = open.count
-        counts.veryOld = open.count { liveness[$0.leaseKey].map { $0.changedAt < old } ?? false }
+        counts.veryOld = open.count { view.veryOld.contains($0.leaseKey) }
         counts.needed = max(0, decision.target - decision.mine)
         counts.toTake = decision.take.count + decision.steal.count
         counts.spillover = max(0, max(fair, 1) - view.maxLeases)

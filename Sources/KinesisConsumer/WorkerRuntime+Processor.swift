@@ -45,8 +45,8 @@ extension WorkerRuntime {
 
     private func measure(of batch: Batch) -> WorkerMeasure.Operation {
         .process(
-            records: batch.records.count, bytes: worker.isMeasured ? batch.records.reduce(0) { $0 + $1.data.count } : 0,
-            millisBehindLatest: batch.millisBehindLatest, isDelivered: true)
+            records: batch.records.count, bytes: batch.dataBytes, millisBehindLatest: batch.millisBehindLatest,
+            isDelivered: true)
     }
 
     private func processor(of tenure: Int, _ shardID: String) -> any RecordProcessor {

@@ -53,14 +53,15 @@ extension WorkerRuntime {
         if records.isEmpty, !configuration.callProcessRecordsEvenForEmptyRecordList {
             worker.report(WorkerMeasure(.process(millisBehindLatest: batch.millisBehindLatest), shardID: shard))
         }
+        let dataBytes = records.reduce(0) { $0 + $1.data.count }
         let id = payload.withLock { payload in
             payload.lastID += 1
             payload.batches[payload.lastID] = Batch(
-                tenure: tenure, records: records, millisBehindLatest: batch.millisBehindLatest)
+                tenure: tenure, records: records, dataBytes: dataBytes, millisBehindLatest: batch.millisBehindLatest)
             return payload.lastID
         }
         return FetchedBatch(
-            id: id, records: records.count, dataBytes: records.reduce(0) { $0 + $1.data.count },
+            id: id, records: records.count, dataBytes: dataBytes,
             arenaBytes: batch.arenaBytes, wireRecords: batch.records.count, first: records.first?.checkpoint,
             last: records.last?.checkpoint, lastWireRecord: batch.records.last?.sequenceNumber,
             firstWireRecord: batch.records.first?.sequenceNumber, next: next,
@@ -122,7 +123,7 @@ extension WorkerRuntime {
         }
     }
 
-    private func drop(_ key: SubscriptionKey) {
+    func drop(_ key: SubscriptionKey) {
         payload.withLock { $0.subscriptions.removeValue(forKey: key) }?.events.close()
     }
 

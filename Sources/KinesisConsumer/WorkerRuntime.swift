@@ -18,6 +18,7 @@ final class WorkerRuntime: Sendable {
     struct Batch: Sendable {
         var tenure: Int
         var records: [Record]
+        var dataBytes: Int
         var millisBehindLatest: Int64?
     }
 
@@ -91,8 +92,7 @@ final class WorkerRuntime: Sendable {
         case .shard(_, _, .discard(let ids)):
             payload.withLock { payload in for id in ids { payload.batches[id] = nil } }
         case .shard(let tenure, _, .unsubscribe(let id)):
-            let key = SubscriptionKey(tenure: tenure, id: id)
-            payload.withLock { $0.subscriptions.removeValue(forKey: key) }?.events.close()
+            drop(SubscriptionKey(tenure: tenure, id: id))
         case .shard(let tenure, _, .dropProcessor):
             payload.withLock { $0.processors[tenure] = nil }
         case .shard(_, _, .answer(let id, let answer)):

@@ -201,13 +201,10 @@ private func pulling(
         #expect(reading.due(90_000) == [])
     }
 
-    @Test func `a consumer that is gone is no end`() {
+    @Test func `an open subscription that is throttled has ended, and says so`() {
         var reading = pulling()
-        #expect(reading.consumerMissing(1, "gone", shardID: "s1", at(10)) == [over("gone")])
-        #expect(reading.end == nil)
+        #expect(reading.fail(1, .throttled, 10) == [over("no")])
         #expect(reading.due(5000) == [subscribe(2)])
-        #expect(reading.consumerMissing(2, "gone", shardID: "s1", at(5010)) == [])
-        #expect(reading.due(7010) == [subscribe(3)])
     }
 
     @Test func `who is refused says why once, and tries after one, two, four and eight seconds`() {
@@ -323,6 +320,15 @@ private func pulling(
         let effects = rig.send(.shutdownAsked(deadline: at(10_000)), at: 100)
         #expect(effects.prefix(2) == [.unsubscribe(1), over("shutdown requested")])
         #expect(effects.contains(.call(.shutdownRequested, fence: at(9000))))
+    }
+
+    @Test func `a consumer that is gone is no end`() {
+        var rig = pullingRig()
+        #expect(rig.send(.consumerMissing(1, "gone"), at: 10) == [over("gone")])
+        #expect(rig.machine.retrieval.end == nil)
+        #expect(rig.advance(at: 5000) == [subscribe(2)])
+        #expect(rig.send(.consumerMissing(2, "gone"), at: 5010) == [])
+        #expect(rig.advance(at: 7010) == [subscribe(3)])
     }
 
     @Test func `a shard that is stopped is not read`() {
