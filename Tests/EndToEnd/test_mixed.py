@@ -1,8 +1,12 @@
 """Java and Swift workers on one lease table. The long proof: Tests/Referees/mixed_fleet.py --minutes 10."""
 
+import json
+import subprocess
+
 import pytest
 
 from harness import run_python
+import mixed_fleet  # conftest put its directory on the path
 
 
 @pytest.mark.timeout(600)
@@ -11,3 +15,14 @@ def test_java_and_swift_share_a_table_through_kills_evictions_and_reshards(seed,
     run = run_python("mixed_fleet.py", "--minutes", 1.5, "--failover", 2000, "--seed", seed, "--retrieval", retrieval,
                      seconds=500)
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
+
+
+@pytest.mark.parametrize("answer, fault", [
+    ({"leases": [{"leaseKey": key} for key in ("a", None, "b", "c")]}, None),
+    ({"leases": [{"leaseKey": "a"}, {"leaseKey": None}]}, "status does not read ['b']"),
+    ({"problems": []}, "status answers with KeyError('leases') (3): no table"),
+    ("", "status answers with JSONDecodeError"), ("shardtop: no table", "status answers with JSONDecodeError")])
+def test_a_row_that_status_does_not_tell_of_is_a_fault_of_the_fleet(answer, fault):
+    text = answer if isinstance(answer, str) else json.dumps(answer)
+    found = mixed_fleet.unread({"a": {}, "b": {}}, subprocess.CompletedProcess([], 3, text, "no table"))
+    assert [f[:len(fault or "")] for f in found] == ([fault] if fault else [])

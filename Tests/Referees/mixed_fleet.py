@@ -289,13 +289,12 @@ class Fleet:
                                lambda: f"records {self.ledger.missing(total)[:10]} of {total}", 0.5)
         except AssertionError as late:
             self.faults.append(str(late))
-        rows = self.emulator.leases(APPLICATION)
-        self.faults += unreadable(self.emulator, rows)
+        self.faults += unreadable(self.emulator)
+        before = self.emulator.leases(APPLICATION)
         status = self.bench.run("status", APPLICATION, "--stream", STREAM, "--observe", "0s", "--format", "json",
                                 AWS_ENDPOINT_URL=self.emulator.endpoint)
-        seen = {lease["leaseKey"] for lease in json.loads(status.stdout or "{}").get("leases", [])}
-        if not set(self.emulator.leases(APPLICATION)) <= seen | set(rows):
-            self.faults.append(f"status does not read {sorted(set(rows) - seen)}: {status.stderr[-300:]}")
+        # The leases of ended shards may go meanwhile.
+        self.faults += unread(set(before) & set(self.emulator.leases(APPLICATION)), status)
         for member in self.alive():
             member.end("stopped")
         for member in self.members.values():
@@ -336,7 +335,17 @@ ALLOWED = {"shardtop": None, "leaseOwner": "S", "parentShardId": "SS", "childSha
            "pendingCheckpoint": "S", "pendingCheckpointSubSequenceNumber": "N", "pendingCheckpointState": "B"}
 
 
-def unreadable(emulator, rows):
+def unread(rows, status):
+    """Rows that an ended `shardtop status` did not tell of, in words."""
+    try:
+        seen = {lease["leaseKey"] for lease in json.loads(status.stdout)["leases"]}
+    except (ValueError, LookupError, TypeError) as odd:
+        return [f"status answers with {odd!r} ({status.returncode}): {status.stderr[-300:]}"]
+    left = set(rows) - seen
+    return [f"status does not read {sorted(left)}: {status.stderr[-300:]}"] if left else []
+
+
+def unreadable(emulator):
     """Rows that a Java worker would stumble over, in words."""
     found = []
     for row in emulator.dynamodb.scan(TableName=APPLICATION, ConsistentRead=True)["Items"]:
