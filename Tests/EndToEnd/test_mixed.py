@@ -26,3 +26,23 @@ def test_a_row_that_status_does_not_tell_of_is_a_fault_of_the_fleet(answer, faul
     text = answer if isinstance(answer, str) else json.dumps(answer)
     found = mixed_fleet.unread({"a": {}, "b": {}}, subprocess.CompletedProcess([], 3, text, "no table"))
     assert [f[:len(fault or "")] for f in found] == ([fault] if fault else [])
+
+
+def test_the_mixed_fleet_leaves_nothing_running_where_its_report_fails(bench, monkeypatch):
+    class Fleet:
+        def __init__(self, bench, options):
+            self.screen = None
+            bench.start_program("sleep", 60)
+
+        def begin(self):
+            pass
+
+        drain = begin
+
+        def report(self):
+            raise KeyError("nobody")
+
+    monkeypatch.setattr(mixed_fleet, "Fleet", Fleet)
+    with pytest.raises(KeyError):
+        mixed_fleet.run(bench, None)
+    assert [running.process.poll() is None for running in bench.running] == [False]

@@ -94,7 +94,6 @@ class Fleet:
         self.producer = ledgers.Producer(self.emulator.endpoint, STREAM)
         self.began = time.monotonic()
         self.members = {}
-        self.history = []
         self.disturbed = self.began
         self.traffic = threading.Event()
         self.screen = None
@@ -105,9 +104,7 @@ class Fleet:
         return self.random.choice(self.options.retrieval.split(","))
 
     def say(self, text):
-        line = f"{time.monotonic() - self.began:6.1f} s  {text}"
-        self.history.append(line)
-        print(line, flush=True)
+        print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
 
     # MARK: disturbances
 
@@ -366,6 +363,24 @@ def unreadable(emulator):
     return found
 
 
+def run(bench, options):
+    """Plays to the end and reports; whether nothing was wrong. Leaves nothing running, whatever happens."""
+    try:
+        fleet = Fleet(bench, options)
+        try:
+            fleet.begin()
+            fleet.drain()
+        except (AssertionError, subprocess.TimeoutExpired) as failure:
+            fleet.faults.append(f"broke off: {str(failure)[:1500]}")
+        finally:
+            if fleet.screen is not None:
+                fleet.screen.close()
+            done = fleet.report()
+        return done
+    finally:
+        bench.close()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=10, help="of disturbances")
@@ -378,21 +393,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         if options.keep:
             os.makedirs(options.keep, exist_ok=True)
-        bench = harness.Bench(pathlib.Path(options.keep or scratch))
-        fleet = None
-        try:
-            fleet = Fleet(bench, options)
-            fleet.begin()
-            fleet.drain()
-        except (AssertionError, subprocess.TimeoutExpired) as failure:
-            if fleet is None:
-                raise
-            fleet.faults.append(f"broke off: {str(failure)[:1500]}")
-        finally:
-            if fleet is not None and fleet.screen is not None:
-                fleet.screen.close()
-            done = fleet is not None and fleet.report()
-            bench.close()
+        done = run(harness.Bench(pathlib.Path(options.keep or scratch)), options)
     sys.exit(0 if done else 1)
 
 
