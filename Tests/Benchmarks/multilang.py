@@ -51,8 +51,7 @@ class Daemon:
             failoverTimeMillis=10_000, shardSyncIntervalMillis=1000, shutdownGraceMillis=10_000,
             idleTimeBetweenReadsInMillis=options.idle)
         values.update(properties)
-        path = bench.directory / f"daemon-{number}.properties"
-        path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
+        path = harness.write_properties(bench.directory / f"daemon-{number}.properties", values)
         self.marks_directory = bench.directory / f"marks-{number}"
         self.marks_directory.mkdir()
         if side == "java":

@@ -55,6 +55,12 @@ def environment(home, **more):
     return {name: value for name, value in names.items() if value is not None}
 
 
+def write_properties(path, values):
+    """A .properties file; names whose value is None are left out."""
+    path.write_text("".join(f"{name} = {value}\n" for name, value in values.items() if value is not None))
+    return path
+
+
 def client(service, endpoint, certificate=None):
     return boto3.client(
         service, endpoint_url=endpoint, region_name=REGION, verify=certificate and str(certificate),
@@ -167,8 +173,7 @@ class Bench:
             initialPositionInStream="TRIM_HORIZON", failoverTimeMillis=3000, idleTimeBetweenReadsInMillis=250,
             parentShardPollIntervalMillis=1000)
         values.update(properties)
-        path = self.directory / f"worker-{number}.properties"
-        path.write_text("".join(f"{name} = {value}\n" for name, value in values.items() if value is not None))
+        path = write_properties(self.directory / f"worker-{number}.properties", values)
         events = self.directory / f"worker-{number}.events"
         process = self.start("consume", path, "--headless", "--events", events, AWS_ENDPOINT_URL=endpoint)
         return Worker(process, application, events)

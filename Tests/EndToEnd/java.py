@@ -6,10 +6,11 @@ It needs a JVM, which Tests/run installs. Its Kinesis client speaks HTTP/2 with 
 import os
 import re
 import shutil
+import subprocess
 import uuid
 
-from harness import REGION, wait_until
-from multilang import CHILDREN, install, kclpy
+from harness import wait_until, write_properties
+from multilang import CHILDREN, child_environment, child_properties, install, kclpy
 
 # Less compiling, one collector thread: a daemon that runs for a minute should not spend it on warming up.
 JVM = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:CICompilerCount=1")
@@ -25,32 +26,26 @@ def jars():
 class Daemon:
     """A Java daemon, its log, and the ledger that its children write."""
 
-    def __init__(self, bench, service, stream, ledger, application=None, cbor=True, trust=None, jvm=(), pause=None,
-                 **properties):
+    def __init__(self, bench, service, stream, ledger, application=None, cbor=True, trust=None, **properties):
         assert shutil.which("java"), "no java: Tests/run installs default-jre-headless"
         self.application = application or f"java-{uuid.uuid4().hex[:8]}"
         self.worker_id = properties.pop("workerId", None) or f"java-{uuid.uuid4().hex[:6]}"
         number = len(bench.running)
         program = install(bench.directory / "bin", CHILDREN / "tally.py")
-        values = dict(
-            executableName=str(program), applicationName=self.application, streamName=stream,
-            AWSCredentialsProvider="DefaultAWSCredentialsProviderChain", initialPositionInStream="TRIM_HORIZON",
-            regionName=REGION, kinesisEndpoint=service.endpoint, dynamoDBEndpoint=service.endpoint,
-            retrievalMode="POLLING", metricsLevel="NONE", workerId=self.worker_id, failoverTimeMillis=2000,
-            shardSyncIntervalMillis=1000, shutdownGraceMillis=10_000, idleTimeBetweenReadsInMillis=250,
-            parentShardPollIntervalMillis=1000)
+        values = child_properties(service, program, self.application, stream)
+        values.update(
+            retrievalMode="POLLING", workerId=self.worker_id, failoverTimeMillis=2000, shardSyncIntervalMillis=1000,
+            shutdownGraceMillis=10_000)
         values.update(properties)
-        path = bench.directory / f"daemon-{number}.properties"
-        path.write_text("".join(f"{name} = {value}\n" for name, value in values.items() if value is not None))
-        flags = [*JVM, f"-Daws.cborEnabled={'true' if cbor else 'false'}", *jvm]
+        path = write_properties(bench.directory / f"daemon-{number}.properties", values)
+        flags = [*JVM, f"-Daws.cborEnabled={'true' if cbor else 'false'}"]
         if trust:
             flags += [f"-Djavax.net.ssl.trustStore={trust}", "-Djavax.net.ssl.trustStorePassword=changeit"]
         prefix = os.environ.get("JAVA_KCL_CLASS_PATH")  # for trying out patched classes
         path_of_classes = f"{jars()}/*" if prefix is None else f"{prefix}:{jars()}/*"
         self.process = bench.start_program(
             "java", *flags, "-cp", path_of_classes, DAEMON, "--properties-file", path,
-            **{"PYTHONPATH": f"{kclpy('2.1.5')}:{CHILDREN}", "PYTHONDONTWRITEBYTECODE": "1", "CHILD_LOG": str(ledger.path),
-               "CHILD_WORKER": self.worker_id, "CHILD_PAUSE": str(pause or 0)})
+            **child_environment("2.1.5", ledger.path), CHILD_WORKER=self.worker_id)
         self.ledger = ledger
 
     @property
@@ -99,7 +94,6 @@ class Daemon:
 
 def trust_store(directory, certificate):
     """A trust store for Java that holds the emulator's certificate."""
-    import subprocess
     path = directory / "trust.p12"
     subprocess.run(
         ["keytool", "-importcert", "-noprompt", "-alias", "shardtop", "-file", str(certificate), "-keystore", str(path),

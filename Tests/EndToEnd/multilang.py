@@ -11,7 +11,7 @@ import threading
 import urllib.parse
 import uuid
 
-from harness import REGION, Worker, wait_until
+from harness import REGION, Worker, wait_until, write_properties
 
 VENV = pathlib.Path(sys.prefix)
 CHILDREN = pathlib.Path(__file__).parent / "children"
@@ -113,24 +113,43 @@ class Family(Worker):
         return {r["shard"]: (r["number"], r["sub"]) for r in self.records}
 
 
+def child_properties(service, executable, application, stream="words"):
+    """What a worker with children is told at least, with times that suit a test."""
+    return dict(
+        executableName=str(executable), applicationName=application, streamName=stream,
+        AWSCredentialsProvider="DefaultAWSCredentialsProviderChain", initialPositionInStream="TRIM_HORIZON",
+        regionName=REGION, kinesisEndpoint=service.endpoint, dynamoDBEndpoint=service.endpoint,
+        failoverTimeMillis=3000, idleTimeBetweenReadsInMillis=250, parentShardPollIntervalMillis=1000,
+        metricsLevel="NONE")
+
+
+def child_environment(version, log):
+    return {"PYTHONPATH": f"{kclpy(version)}:{CHILDREN}", "PYTHONDONTWRITEBYTECODE": "1", "CHILD_LOG": str(log)}
+
+
 def consume(
     bench, emulator, program, *arguments, version="3.2.0", plan=None, application=None, kinesis=None, dynamodb=None,
-    flags=(), **properties
+    flags=(), environment=None, **properties
 ):
     """`consume` with a child program of Tests/EndToEnd/children; properties of None are left out."""
     number = len(bench.running)
     executable = install(bench.directory / "bin", CHILDREN / program)
     application = application or f"words-{uuid.uuid4().hex[:8]}"
-    values = dict(
-        executableName=" ".join([str(executable), *map(str, arguments)]), applicationName=application,
-        streamName="words", AWSCredentialsProvider="DefaultAWSCredentialsProviderChain",
-        initialPositionInStream="TRIM_HORIZON", regionName=REGION, kinesisEndpoint=kinesis or emulator.endpoint,
-        dynamoDBEndpoint=dynamodb or emulator.endpoint, failoverTimeMillis=3000, idleTimeBetweenReadsInMillis=250,
-        parentShardPollIntervalMillis=1000, metricsLevel="NONE")
+    values = child_properties(emulator, " ".join([str(executable), *map(str, arguments)]), application)
+    if kinesis:
+        values["kinesisEndpoint"] = kinesis
+    if dynamodb:
+        values["dynamoDBEndpoint"] = dynamodb
     values.update(properties)
-    path = bench.directory / f"family-{number}.properties"
-    path.write_text("".join(f"{name} = {value}\n" for name, value in values.items() if value is not None))
-    return consume_file(bench, path, application, *flags, version=version, plan=plan)
+    path = write_properties(bench.directory / f"family-{number}.properties", values)
+    return consume_file(bench, path, application, *flags, version=version, plan=plan, environment=environment)
+
+
+def tallying(bench, service, ledger, name, **properties):
+    """`consume` as the worker `name`; its children write into a ledger that the whole fleet shares."""
+    return consume(
+        bench, service, "tally.py", version="2.1.5", workerId=name,
+        environment={"CHILD_LOG": str(ledger.path), "CHILD_WORKER": name}, **properties)
 
 
 def consume_file(bench, path, application, *flags, version="3.2.0", plan=None, environment=None):
@@ -139,8 +158,8 @@ def consume_file(bench, path, application, *flags, version="3.2.0", plan=None, e
     log = bench.directory / f"family-{number}.log"
     process = bench.start(
         "consume", path, "--headless", "--events", events, *flags,
-        **{"PYTHONPATH": f"{kclpy(version)}:{CHILDREN}", "PYTHONDONTWRITEBYTECODE": "1", "CHILD_LOG": str(log),
-           "CHILD_PLAN": json.dumps(plan or {}), "AWS_REGION": None, **(environment or {})})
+        **{**child_environment(version, log), "CHILD_PLAN": json.dumps(plan or {}), "AWS_REGION": None,
+           **(environment or {})})
     return Family(process, application, events, log)
 
 

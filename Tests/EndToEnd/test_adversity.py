@@ -19,7 +19,7 @@ import urllib.parse
 
 import pytest
 
-from harness import BINARY, DONE, Worker, delivered, environment, texts, wait_until, waits_for
+from harness import BINARY, DONE, Worker, delivered, environment, texts, wait_until, waits_for, write_properties
 
 
 @pytest.mark.parametrize("service", ["Kinesis", "DynamoDB"])
@@ -115,11 +115,10 @@ class Line:
 
     def __init__(self, bench, endpoint, stream, **properties):
         application = properties.pop("application")
-        path = bench.directory / "screen.properties"
         values = dict(
             applicationName=application, streamName=stream, processor="count", workerId="screened",
             initialPositionInStream="TRIM_HORIZON", failoverTimeMillis=3000, idleTimeBetweenReadsInMillis=250)
-        path.write_text("".join(f"{n} = {v}\n" for n, v in values.items()))
+        path = write_properties(bench.directory / "screen.properties", values)
         events = bench.directory / "screen.events"
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))

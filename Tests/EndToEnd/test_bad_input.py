@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from harness import BINARY, DONE, FAILED, REFUSED, USAGE, environment, refused_endpoint, wait_until
+from harness import (
+    BINARY, DONE, FAILED, REFUSED, USAGE, environment, refused_endpoint, wait_until, write_properties)
 
 SHARD = "shardId-000000000000"
 
@@ -25,9 +26,7 @@ def complains(ended, status, *words, lines=1):
 
 
 def properties(bench, **values):
-    path = bench.directory / "bad.properties"
-    path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
-    return path
+    return write_properties(bench.directory / "bad.properties", values)
 
 
 GOOD = dict(processor="count", applicationName="shardtop-bad", streamName="orders", initialPositionInStream="TRIM_HORIZON")

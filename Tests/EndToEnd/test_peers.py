@@ -5,9 +5,7 @@ kinesalite, ferrokinesis, kinesis-mock, LocalStack, floci.
 """
 
 import base64
-import pathlib
 import signal
-import sys
 import time
 
 import pytest
@@ -15,30 +13,8 @@ import requests
 
 from harness import DONE, REGION, wait_until
 from ledger import Ledger, Producer, lineage, merge, split
-from multilang import CHILDREN, consume, install, kclpy
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Referees"))
-
-from raw import Raw, Tagged  # noqa: E402
-
-FIRST = "shardId-000000000000"
-
-
-def tallied(bench, emulator, ledger, name, **properties):
-    """`consume` with tallying children."""
-    program = install(bench.directory / "bin", CHILDREN / "tally.py")
-    values = dict(
-        executableName=str(program), applicationName="peers", streamName="words", workerId=name,
-        AWSCredentialsProvider="DefaultAWSCredentialsProviderChain", initialPositionInStream="TRIM_HORIZON",
-        regionName=REGION, kinesisEndpoint=emulator.endpoint, dynamoDBEndpoint=emulator.endpoint,
-        failoverTimeMillis=2000, idleTimeBetweenReadsInMillis=250, parentShardPollIntervalMillis=1000,
-        metricsLevel="NONE")
-    values.update(properties)
-    path = bench.directory / f"{name}.properties"
-    path.write_text("".join(f"{key} = {value}\n" for key, value in values.items()))
-    return bench.start(
-        "consume", path, "--headless", PYTHONPATH=f"{kclpy('2.1.5')}:{CHILDREN}", PYTHONDONTWRITEBYTECODE="1",
-        CHILD_LOG=str(ledger.path), CHILD_WORKER=name)
+from multilang import FIRST, consume, tallying
+from raw import Raw, Tagged  # conftest put its directory on the path
 
 
 @pytest.fixture
@@ -50,7 +26,8 @@ def house(bench):
         producer = Producer(emulator.endpoint, "words")
 
         def worker(self, name, **properties):
-            return tallied(bench, self.emulator, self.ledger, name, **properties)
+            return tallying(bench, self.emulator, self.ledger, name, application="peers", failoverTimeMillis=2000,
+                            **properties).process
 
         def rows(self):
             return self.emulator.leases("peers")

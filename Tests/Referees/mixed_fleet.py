@@ -28,7 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "EndToEnd")
 import harness  # noqa: E402
 import ledger as ledgers  # noqa: E402
 from java import Daemon  # noqa: E402
-from multilang import CHILDREN, install, kclpy  # noqa: E402
+from multilang import tallying  # noqa: E402
 
 STREAM, APPLICATION = "words", "mixed"
 # Seconds by which this program, which looks twice a second, and a busy machine may be late; little beside 20 s periods.
@@ -46,32 +46,18 @@ class Member:
 
     def start(self):
         options = self.fleet.options
-        values = dict(workerId=self.name, failoverTimeMillis=options.failover, retrievalMode=self.fleet.retrieval(),
+        values = dict(failoverTimeMillis=options.failover, retrievalMode=self.fleet.retrieval(),
                       idleTimeBetweenReadsInMillis=500)
         if self.kind == "java":
             self.daemons.append(Daemon(
                 self.fleet.bench, self.fleet.emulator, STREAM, self.fleet.ledger, application=APPLICATION,
-                cbor=self.fleet.random.random() < 0.5, **values))
+                workerId=self.name, cbor=self.fleet.random.random() < 0.5, **values))
             self.running = self.daemons[-1].process
         else:
-            self.running = self.consume(**values)
+            self.running = tallying(
+                self.fleet.bench, self.fleet.emulator, self.fleet.ledger, self.name, application=APPLICATION,
+                streamName=STREAM, shutdownGraceMillis=10_000, parentShardPollIntervalMillis=None, **values).process
         self.began = time.monotonic()
-
-    def consume(self, **properties):
-        bench, number = self.fleet.bench, len(self.fleet.bench.running)
-        program = install(bench.directory / "bin", CHILDREN / "tally.py")
-        values = dict(
-            executableName=str(program), applicationName=APPLICATION, streamName=STREAM,
-            AWSCredentialsProvider="DefaultAWSCredentialsProviderChain", initialPositionInStream="TRIM_HORIZON",
-            regionName=harness.REGION, kinesisEndpoint=self.fleet.emulator.endpoint,
-            dynamoDBEndpoint=self.fleet.emulator.endpoint, metricsLevel="NONE", shutdownGraceMillis=10_000, **properties)
-        path = bench.directory / f"swift-{number}.properties"
-        path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
-        self.events = bench.directory / f"swift-{number}.events"
-        return bench.start(
-            "consume", path, "--headless", "--events", self.events,
-            **{"PYTHONPATH": f"{kclpy('2.1.5')}:{CHILDREN}", "PYTHONDONTWRITEBYTECODE": "1",
-               "CHILD_LOG": str(self.fleet.ledger.path), "CHILD_WORKER": self.name})
 
     @property
     def lives(self):
