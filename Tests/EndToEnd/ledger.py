@@ -17,9 +17,8 @@ class Tenure:
 
     def __init__(self, event):
         self.worker, self.pid, self.shard = event["worker"], event["pid"], event["shard"]
-        self.began, self.start = event["at"], (event.get("number"), event.get("sub"))
+        self.began = event["at"]
         self.first_batch = self.ending_at = self.end = None
-        self.checkpointed = 0  # how many of `ids` are behind a checkpoint
         self.ids = []
         self.rises = True
 
@@ -35,7 +34,6 @@ class Ledger:
         self.by_child = {}
         self.seen = collections.Counter()
         self.events = collections.Counter()
-        self.latest = {}
         self.refusals = collections.Counter()
         path.touch(exist_ok=True)
 
@@ -63,12 +61,8 @@ class Ledger:
             tenure.ids += event["ids"]
             tenure.rises = tenure.rises and event["rises"]
             self.seen.update(event["ids"])
-            self.latest[tenure.shard] = event["behind"]
-        elif call in ("checkpoint", "shard_ended", "shutdown_requested"):
-            if event["error"]:
-                self.refusals[event["error"]] += 1
-            else:
-                tenure.checkpointed = len(tenure.ids)
+        elif call in ("checkpoint", "shard_ended", "shutdown_requested") and event["error"]:
+            self.refusals[event["error"]] += 1
         if call == "shard_ending":
             tenure.ending_at = event["at"]
         elif call == "lease_lost" or call == "shard_ended" and not event["error"]:

@@ -1,7 +1,6 @@
 """A kclpy app that keeps a ledger: one JSON line an event in CHILD_LOG, one for a whole batch. ledger.py reads it.
 
-Records begin with a number of digits, or with "key=value …" that begins with one; what follows is filling.
-CHILD_PAUSE, in seconds, is slept before each checkpoint.
+Records begin with a number of digits; what follows is filling.
 """
 import json
 import os
@@ -12,7 +11,6 @@ from amazon_kclpy.kcl import CheckpointError
 from amazon_kclpy.v3 import processor
 
 LOG = os.open(os.environ["CHILD_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-PAUSE = float(os.environ.get("CHILD_PAUSE", "0"))
 WORKER = os.environ.get("CHILD_WORKER", "")
 
 
@@ -34,7 +32,7 @@ class Tally(processor.RecordProcessorBase):
 
     def initialize(self, initialize_input):
         self.shard = initialize_input.shard_id
-        self.log("initialize", number=initialize_input.sequence_number, sub=initialize_input.sub_sequence_number)
+        self.log("initialize")
 
     def process_records(self, process_records_input):
         ids, rises = [], True
@@ -43,10 +41,7 @@ class Tally(processor.RecordProcessorBase):
             rises = rises and position > self.last
             self.last = position
             ids.append(number(record.binary_data))
-        self.log("batch", ids=ids, rises=rises, last=[str(self.last[0]), self.last[1]],
-                 behind=process_records_input.millis_behind_latest)
-        if PAUSE:
-            time.sleep(PAUSE)
+        self.log("batch", ids=ids, rises=rises)
         self.checkpoint(process_records_input.checkpointer, "checkpoint")
 
     def checkpoint(self, checkpointer, call):
@@ -61,7 +56,7 @@ class Tally(processor.RecordProcessorBase):
                 if error == "ShutdownException":
                     break
                 time.sleep(0.2)
-        self.log(call, error=error, last=[str(self.last[0]), self.last[1]])
+        self.log(call, error=error)
 
     def lease_lost(self, lease_lost_input):
         self.log("lease_lost")
