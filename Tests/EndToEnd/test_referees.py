@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from harness import REGION, environment, run_python, wait_until
+from raw import read_cbor  # conftest put its directory on the path
 
 CLI = pathlib.Path(sys.executable).parent / "aws"
 
@@ -43,6 +44,13 @@ def test_aws_kinesis_agg_reads_and_writes_our_aggregates():
 def test_botocore_signs_as_the_committed_cases_say():
     run = run_python("sigv4.py", "--check")
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("data", [b"\xa2\x61a\x01\x61a\x02", b"\xbf\x61a\x01\x61a\x02\xff"], ids=["sized", "open"])
+def test_the_referees_cbor_takes_no_key_twice(data):
+    assert read_cbor(data.replace(b"a\x02", b"b\x02")) == {"a": 1, "b": 2}
+    with pytest.raises(ValueError, match="a twice"):
+        read_cbor(data)
 
 
 def test_put_aggregates_are_read_by_aws_kinesis_agg(bench):

@@ -69,8 +69,6 @@ def cbor(value, definite=False):
     if isinstance(value, str):
         data = value.encode()
         return head(3, len(data)) + data
-    if isinstance(value, Tagged):
-        return head(6, value.tag) + cbor(value.value, definite)
     if isinstance(value, (list, tuple)):
         body = b"".join(cbor(item, definite) for item in value)
         return head(4, len(value)) + body if definite else b"\x9f" + body + b"\xff"
@@ -117,16 +115,15 @@ class Reader:
         if major == 4:
             return [self.item() for _ in range(number)]
         if major == 5:
-            return self.pairs(number)
+            return self.pairs((self.item(), self.item()) for _ in range(number))
         return Tagged(number, self.item())
 
-    def pairs(self, number):
+    def pairs(self, items):
         found = {}
-        for _ in range(number):
-            key = self.item()
+        for key, value in items:
             if key in found:
                 raise ValueError(f"{key} twice")
-            found[key] = self.item()
+            found[key] = value
         return found
 
     def open_ended(self, major):
@@ -137,7 +134,7 @@ class Reader:
         if major == 4:
             return items
         if major == 5 and len(items) % 2 == 0:
-            return dict(zip(items[::2], items[1::2]))
+            return self.pairs(zip(items[::2], items[1::2]))
         if major in (2, 3) and items:
             return type(items[0])().join(items)
         raise ValueError(f"major type {major} of indefinite length")
@@ -201,18 +198,17 @@ class Raw:
             self.connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=30)
         return self.connection
 
-    def body(self, value, encoding=None):
+    def body(self, value):
         if isinstance(value, (bytes, bytearray)):
             return bytes(value)
-        if (encoding or self.encoding) == "cbor":
+        if self.encoding == "cbor":
             return cbor(value, self.definite)
         return json.dumps(plain(value)).encode()
 
-    def open(self, operation, value, encoding=None, **headers):
+    def open(self, operation, value, **headers):
         """Sends; the answer's head is there, its body is the caller's. Members of `headers` that are None go."""
-        data = self.body(value, encoding)
-        kind = self.type if encoding is None else SERVICES[self.service][2 + (encoding == "cbor")]
-        names = {"Content-Type": kind, "X-Amz-Target": f"{self.target}.{operation}"}
+        data = self.body(value)
+        names = {"Content-Type": self.type, "X-Amz-Target": f"{self.target}.{operation}"}
         names.update({name.replace("_", "-"): value for name, value in headers.items()})
         request = AWSRequest(
             "POST", f"http://{self.url.netloc}/", {k: v for k, v in names.items() if v is not None}, data)
@@ -255,7 +251,7 @@ class Raw:
 
     def events(self, operation, value):
         """The answer's head, and a generator of the event stream's (headers, payload); closing it ends the stream."""
-        response = self.open(operation, value, encoding="json")
+        response = self.open(operation, value)
         if response.status != 200:
             return self.answer(response, response.read()), None
         return self.answer(response, b""), self.pulled(response)
