@@ -88,14 +88,11 @@ def inputs(arn):
 # Where DynamoDB says something else than the constraint that the model has.
 OTHERWISE = {
     # More than it takes, or a name that no table can have.
-    ("BatchGetItem", "RequestItems", "long"): {"ValidationException", "SerializationException"},
-    ("TransactGetItems", "TransactItems", "long"): {"ValidationException", "SerializationException"},
-    ("TransactWriteItems", "TransactItems", "long"): {"ValidationException", "SerializationException"},
-    ("BatchWriteItem", "RequestItems", "long"): {"ValidationException", "SerializationException"},
-    ("BatchGetItem", "RequestItems", "long key"): {"ValidationException", "SerializationException"},
-    ("BatchWriteItem", "RequestItems", "long key"): {"ValidationException", "SerializationException"},
-    ("BatchGetItem", "RequestItems", "long value"): {"ValidationException", "SerializationException"},
-    ("BatchWriteItem", "RequestItems", "long value"): {"ValidationException", "SerializationException"},
+    (operation, place, what): {"ValidationException", "SerializationException"}
+    for place, operations, kinds in (
+        ("RequestItems", ("BatchGetItem", "BatchWriteItem"), ("long", "long key", "long value")),
+        ("TransactItems", ("TransactGetItems", "TransactWriteItems"), ("long",)))
+    for operation in operations for what in kinds
 }
 # Places that no KCL fills, and that need a service behind them: replicas, streams, imports, autoscaling, warm capacity.
 LEFT_OUT = ("Replica", "Stream", "OnDemand", "WarmThroughput", "SSE", "GlobalTable", "MultiRegion", "TableClass",
@@ -138,8 +135,8 @@ def forbid(arn):
     for operation, base in inputs(arn):
         if operation in ("CreateTable", "DeleteTable"):
             base = {**base, "TableName": "never-" + operation}
-        wrong, count = try_forbidden(MODEL, raw, operation, base, OTHERWISE, names_members=False)
-        wrong = [w for w in wrong if not any(part in w.split(" ", 2)[1] for part in LEFT_OUT)]
+        wrong, count = try_forbidden(
+            MODEL, raw, operation, base, OTHERWISE, names_members=False, left_out=LEFT_OUT)
         tried += count
         judge(f"forbidden input of {operation}", wrong)
     print(f"# {tried} forbidden inputs")
