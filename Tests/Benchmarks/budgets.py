@@ -129,11 +129,7 @@ def demo(bench):
 
 def fill(emulator, table, count, owners=50):
     """A lease table with a row for each shard; with no `owners` the leases are free."""
-    emulator.dynamodb.create_table(
-        TableName=table, AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
-    harness.wait_until(
-        lambda: emulator.dynamodb.describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE", 20)
+    emulator.create_table(table)
     space = 1 << 128
     for start in range(0, count, 25):
         emulator.dynamodb.batch_write_item(RequestItems={table: [

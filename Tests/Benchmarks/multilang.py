@@ -107,9 +107,7 @@ class Daemon:
     def kill(self):
         """At once, and waits until its children noticed."""
         children = [int(path.name) for path in self.marks_directory.iterdir()]
-        if self.running.process.poll() is None:
-            self.running.process.kill()
-        self.running.process.wait(10)
+        self.running.kill()
         harness.wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children), 20, "children's end")
 
 

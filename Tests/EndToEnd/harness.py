@@ -61,11 +61,11 @@ def write_properties(path, values):
     return path
 
 
-def client(service, endpoint, certificate=None):
+def client(service, endpoint, certificate=None, retries=2):
     return boto3.client(
         service, endpoint_url=endpoint, region_name=REGION, verify=certificate and str(certificate),
         aws_access_key_id="test", aws_secret_access_key="test",
-        config=Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": 2}))
+        config=Config(connect_timeout=5, read_timeout=20, retries={"max_attempts": retries}))
 
 
 class Running:
@@ -102,6 +102,11 @@ class Running:
             return self.process.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.arguments} did not end within {seconds} s\n{self.stderr[-2000:]}") from None
+
+    def kill(self):
+        """At once, and waits for its end."""
+        self.process.kill()
+        self.process.wait(20)
 
     def close(self):
         if self.process.poll() is None:
@@ -189,12 +194,21 @@ class Service:
         self.kinesis = client("kinesis", endpoint, certificate)
         self.dynamodb = client("dynamodb", endpoint, certificate)
 
-    def wait_for_stream(self, name):
-        def active():
-            summary = self.kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
-            return summary["StreamStatus"] == "ACTIVE"
+    def summary(self, stream):
+        return self.kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
 
-        wait_until(active, 20)
+    def arn(self, stream):
+        return self.summary(stream)["StreamARN"]
+
+    def wait_for_stream(self, name):
+        wait_until(lambda: self.summary(name)["StreamStatus"] == "ACTIVE", 20)
+
+    def create_table(self, name, key="leaseKey", kind="S"):
+        """A table that is ready, without bounds; `kind` is its key's type."""
+        self.dynamodb.create_table(
+            TableName=name, AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind}],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
+        wait_until(lambda: self.dynamodb.describe_table(TableName=name)["Table"]["TableStatus"] == "ACTIVE", 20)
 
     def leases(self, application):
         """The lease rows, by leaseKey, with plain values; empty where there is no table yet."""
@@ -206,8 +220,7 @@ class Service:
         return {row["leaseKey"]: row for row in plain}
 
     def owners(self, application):
-        return collections.Counter(
-            row["leaseOwner"] for row in self.leases(application).values() if row.get("leaseOwner"))
+        return owners(self.leases(application))
 
     def put(self, stream, texts, keys=32):
         """Puts `texts`, again where they were throttled."""
@@ -219,6 +232,11 @@ class Service:
             rest = failed + rest
             if failed:
                 time.sleep(0.1)
+
+
+def owners(leases):
+    """How many leases each owner has."""
+    return collections.Counter(row["leaseOwner"] for row in leases.values() if row.get("leaseOwner"))
 
 
 class Worker:

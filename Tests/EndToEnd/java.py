@@ -84,8 +84,7 @@ class Daemon:
                   f"records below {count}")
 
     def kill(self):
-        self.process.process.kill()
-        self.process.process.wait(10)
+        self.process.kill()
 
     def stop(self, seconds=30):
         self.process.process.terminate()

@@ -207,11 +207,7 @@ class Table:
         self.name = "shardtop-table"
 
     def create(self, key="leaseKey", kind="S"):
-        self.emulator.dynamodb.create_table(
-            TableName=self.name, KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind}], BillingMode="PAY_PER_REQUEST")
-        self.emulator.dynamodb.get_waiter("table_exists").wait(
-            TableName=self.name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100})
+        self.emulator.create_table(self.name, key, kind)
 
     def put(self, key, **attributes):
         row = {"leaseKey": {"S": key}}

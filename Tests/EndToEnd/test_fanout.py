@@ -1,6 +1,7 @@
 """Enhanced fan-out over the wire: `consume` against `emulate`, each subscription over HTTP/2."""
 
 from harness import DONE, in_order, texts, wait_until, waits_for
+from ledger import split
 
 
 def subscribe(bench, emulator, application=None, **properties):
@@ -8,8 +9,7 @@ def subscribe(bench, emulator, application=None, **properties):
 
 
 def consumers(emulator):
-    arn = emulator.kinesis.describe_stream_summary(StreamName="orders")["StreamDescriptionSummary"]["StreamARN"]
-    found = emulator.kinesis.list_stream_consumers(StreamARN=arn)["Consumers"]
+    found = emulator.kinesis.list_stream_consumers(StreamARN=emulator.arn("orders"))["Consumers"]
     return {c["ConsumerName"]: c for c in found}
 
 
@@ -39,9 +39,7 @@ def test_children_follow_their_parents(bench):
     emulator.put("orders", before)
     worker = subscribe(bench, emulator)
     waits_for(before, worker)
-    emulator.kinesis.split_shard(
-        StreamName="orders", ShardToSplit="shardId-000000000000", NewStartingHashKey=str(2 ** 127))
-    emulator.wait_for_stream("orders")
+    split(emulator, "orders")
     after = texts(300, "after")
     emulator.put("orders", after)
     waits_for(after, worker)
@@ -94,8 +92,7 @@ def test_a_consumer_that_is_deregistered_is_registered_again(bench):
 
 def test_a_consumer_is_given_by_its_arn(bench):
     emulator = bench.emulator("orders:1")
-    summary = emulator.kinesis.describe_stream_summary(StreamName="orders")["StreamDescriptionSummary"]
-    made = emulator.kinesis.register_stream_consumer(StreamARN=summary["StreamARN"], ConsumerName="by-hand")
+    made = emulator.kinesis.register_stream_consumer(StreamARN=emulator.arn("orders"), ConsumerName="by-hand")
     sent = texts(50)
     emulator.put("orders", sent)
     worker = bench.consume(

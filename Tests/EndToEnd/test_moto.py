@@ -64,8 +64,6 @@ def test_a_split_on_moto_starts_no_child_by_guessing(bench, stream):
 
 
 def test_a_table_that_moto_made_for_someone_else_is_refused(bench, stream):
-    stream.dynamodb.create_table(
-        TableName="shardtop-other", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST")
+    stream.create_table("shardtop-other", "id")
     worker = bench.consume(stream.endpoint, "orders", "shardtop-other")
     assert worker.process.ended(20) == 4, worker.process.stderr

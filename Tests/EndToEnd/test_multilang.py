@@ -10,17 +10,13 @@ import sys
 
 import pytest
 
-from harness import DONE, REGION, environment, wait_until
+from harness import DONE, REGION, environment, texts, wait_until
 from multilang import (
     FIRST, VERSIONS, consume, consume_file, install, is_alive, is_in_order, kclpy, put, split)
 
 APPS = ["app_v1.py", "app_v2.py", "app_v3.py"]
 # What they log when their lease is lost.
 LOSSES = [("app_v1.py", "shutdown"), ("app_v2.py", "shutdown"), ("app_v3.py", "lease_lost")]
-
-
-def texts(count, name="record"):
-    return [f"{name} {i:06d}" for i in range(count)]
 
 
 # MARK: what is shipped
@@ -315,8 +311,8 @@ def test_failures_with_checkpoints_in_between_stop_nothing(bench):
 
 def test_a_stream_can_be_named_by_its_arn(bench):
     emulator = bench.emulator("words:1")
-    arn = emulator.kinesis.describe_stream_summary(StreamName="words")["StreamDescriptionSummary"]["StreamARN"]
-    family = consume(bench, emulator, "app_v1.py", version="2.1.5", streamName=None, streamArn=arn)
+    family = consume(
+        bench, emulator, "app_v1.py", version="2.1.5", streamName=None, streamArn=emulator.arn("words"))
     put(emulator, texts(5))
     family.wait_for_texts(texts(5))
 

@@ -10,13 +10,9 @@ import time
 
 import pytest
 
-from harness import DONE, FAILED, REFUSED, USAGE, wait_until
+from harness import DONE, FAILED, REFUSED, USAGE, texts, wait_until
 from multilang import FIRST, consume, is_alive, put
 from test_bad_input import complains
-
-
-def texts(count, name="record"):
-    return [f"{name} {i:06d}" for i in range(count)]
 
 
 def stopped(family):
@@ -295,12 +291,10 @@ def test_records_of_every_size_and_content(bench, app):
 def test_a_record_of_ten_mebibytes(bench):
     """As a stream may take them since 2025."""
     emulator = bench.emulator("words:1", limits=False)
-    stream = emulator.kinesis.describe_stream_summary(StreamName="words")["StreamDescriptionSummary"]["StreamARN"]
-    emulator.kinesis.update_max_record_size(StreamARN=stream, MaxRecordSizeInKiB=10240)
+    emulator.kinesis.update_max_record_size(StreamARN=emulator.arn("words"), MaxRecordSizeInKiB=10240)
     # As on AWS, the stream is UPDATING first and keeps its old limit until it is ACTIVE.
-    emulator.kinesis.get_waiter("stream_exists").wait(StreamName="words", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    content = bytes(i * 7 % 253 for i in range(1 << 20)) * 10
-    content = content[:-1]
+    emulator.wait_for_stream("words")
+    content = (bytes(i * 7 % 253 for i in range(1 << 20)) * 10)[:-1]
     put(emulator, ["before"], keys=1)
     emulator.kinesis.put_record(StreamName="words", Data=content, PartitionKey="k")
     family = consume(bench, emulator, "app_v3.py")
@@ -400,11 +394,7 @@ def test_a_name_that_is_nearly_right_is_warned_of(bench):
 @pytest.mark.parametrize("key, kind", [("customerId", "S"), ("leaseKey", "N")])
 def test_a_table_that_is_no_lease_table_is_refused_untouched(bench, key, kind):
     emulator = bench.emulator("words:1")
-    emulator.dynamodb.create_table(
-        TableName="customers", KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind}], BillingMode="PAY_PER_REQUEST")
-    emulator.dynamodb.get_waiter("table_exists").wait(
-        TableName="customers", WaiterConfig={"Delay": 0.1, "MaxAttempts": 100})
+    emulator.create_table("customers", key, kind)
     family = consume(bench, emulator, "app_v3.py", application="customers")
     assert family.process.ended(30) == REFUSED, family.process.stderr
     said = family.process.stderr.strip().splitlines()

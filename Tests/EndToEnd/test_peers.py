@@ -9,9 +9,8 @@ import signal
 import time
 
 import pytest
-import requests
 
-from harness import DONE, REGION, wait_until
+from harness import DONE, client, wait_until
 from ledger import Ledger, Producer, lineage, merge, split
 from multilang import FIRST, consume, tallying
 from raw import Raw, Tagged  # conftest put its directory on the path
@@ -67,10 +66,7 @@ def test_vmware_many_shards_are_picked_up_at_once_not_one_a_minute(bench):
 
 def test_vmware_a_table_of_several_pages_is_read_to_its_end(bench):
     emulator = bench.emulator("words:1")
-    emulator.dynamodb.create_table(
-        TableName="wide", AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
-    wait_until(lambda: emulator.dynamodb.describe_table(TableName="wide")["Table"]["TableStatus"] == "ACTIVE", 20)
+    emulator.create_table("wide")
     for start in range(0, 1500, 25):  # 1.5 MB, where a page has 1 MB
         emulator.dynamodb.batch_write_item(RequestItems={"wide": [{"PutRequest": {"Item": {
             "leaseKey": {"S": f"shardId-{i:012d}"}, "leaseCounter": {"N": "1"}, "checkpoint": {"S": "TRIM_HORIZON"},
@@ -78,8 +74,7 @@ def test_vmware_a_table_of_several_pages_is_read_to_its_end(bench):
             "note": {"S": "x" * 900}}}} for i in range(start, start + 25)]})
     ended = bench.run("lease", "list", "wide", AWS_ENDPOINT_URL=emulator.endpoint)
     assert ended.returncode == DONE, ended.stderr
-    assert all(f"{i:012d}" in ended.stdout or f"…{i:04d}" in ended.stdout or f"{i:04d}" in ended.stdout
-               for i in (0, 700, 1499)), ended.stdout[-300:]
+    assert all(f"shardId-{i:012d}" in ended.stdout for i in (0, 700, 1499)), ended.stdout[-300:]
     assert ended.stdout.count("\n") >= 1500
 
 
@@ -192,13 +187,6 @@ def test_async_kinesis_lifion_harlow_a_late_joiner_gets_its_share_from_the_livin
 # MARK: emulators
 
 
-@pytest.fixture
-def moto(moto):
-    """Without what earlier tests left in this process."""
-    requests.post(f"{moto.endpoint}/moto-api/reset", timeout=10)
-    return moto
-
-
 def stream(service, name="words", shards=1):
     service.kinesis.create_stream(StreamName=name, ShardCount=shards)
     service.wait_for_stream(name)
@@ -278,11 +266,7 @@ def reads_until_refused(service, most=30):
 
 
 def without_retries(service):
-    import boto3
-    from botocore.config import Config
-    service.kinesis = boto3.client(
-        "kinesis", endpoint_url=service.endpoint, region_name=REGION, aws_access_key_id="test",
-        aws_secret_access_key="test", config=Config(retries={"max_attempts": 0}))
+    service.kinesis = client("kinesis", service.endpoint, retries=0)
     return service
 
 
@@ -339,8 +323,8 @@ def test_moto_cbor_is_spoken_with_times_in_milliseconds(bench, moto):
 def subscription(service):
     """The events of a subscription to a shard that is split meanwhile; boto3 reads them."""
     stream(service)
-    arn = service.kinesis.describe_stream_summary(StreamName="words")["StreamDescriptionSummary"]["StreamARN"]
-    consumer = service.kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="reader")["Consumer"]["ConsumerARN"]
+    consumer = service.kinesis.register_stream_consumer(
+        StreamARN=service.arn("words"), ConsumerName="reader")["Consumer"]["ConsumerARN"]
     wait_until(lambda: service.kinesis.describe_stream_consumer(ConsumerARN=consumer)["ConsumerDescription"][
         "ConsumerStatus"] == "ACTIVE", 20)
     service.kinesis.put_record(StreamName="words", Data=b"first", PartitionKey="a")

@@ -152,9 +152,7 @@ def test_status_watch_of_a_table_that_is_not_there_fails(bench):
 
 
 def test_apps_lists_lease_tables_only(fleet):
-    fleet.emulator.dynamodb.create_table(
-        TableName="users", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST")
+    fleet.emulator.create_table("users", "id")
     ended = fleet.run("apps", "--format", "json")
     assert ended.returncode == DONE, ended.stderr
     table, = json.loads(ended.stdout)["tables"]
@@ -168,9 +166,7 @@ def test_apps_lists_lease_tables_only(fleet):
 
 
 def test_apps_with_another_partys_dynamodb(bench, moto):
-    moto.dynamodb.create_table(
-        TableName="their-app", KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST")
+    moto.create_table("their-app")
     ended = bench.run("apps", "--format", "json", AWS_ENDPOINT_URL=moto.endpoint)
     assert ended.returncode == DONE, ended.stderr
     assert [table["name"] for table in json.loads(ended.stdout)["tables"]] == ["their-app"]

@@ -17,11 +17,6 @@ def kept(bench, *streams, directory="state"):
     return bench.emulator(*streams, limits=False, arguments=("--state-dir", bench.directory / directory))
 
 
-def kill(emulator):
-    emulator.process.process.kill()
-    emulator.process.process.wait(20)
-
-
 def read_all(emulator, stream):
     """(sequence number, data) of all records by shard, in the order of the shard."""
     found = {}
@@ -79,22 +74,14 @@ class Load:
             assert not thread.is_alive()
 
 
-def create_table(emulator, name):
-    emulator.dynamodb.create_table(
-        TableName=name, BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}])
-    emulator.dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-
-
 def test_what_was_acknowledged_is_there_after_kill_9(bench):
     emulator = kept(bench, "orders:3")
-    create_table(emulator, "counts")
+    emulator.create_table("counts", "k")
     stored, counts = [], {}
     for _ in range(2):
         load = Load(emulator.endpoint, "orders", "counts")
         wait_until(lambda: load.batches > 20 and len(load.counts) == 2 * KEYS, 30)
-        kill(emulator)
+        emulator.process.kill()
         load.join()
         stored += load.stored
         for key, count in load.counts.items():
@@ -132,7 +119,7 @@ def test_a_worker_goes_on_from_its_checkpoint(bench):
         return worker.process.stdout
 
     consumed([f"early-{n:03}" for n in range(50)])
-    kill(emulator)
+    emulator.process.kill()
     emulator = kept(bench)
     assert emulator.leases(application)
     assert "early-" not in consumed([f"late-{n:03}" for n in range(50)])
@@ -140,7 +127,7 @@ def test_a_worker_goes_on_from_its_checkpoint(bench):
 
 def test_streams_tables_and_their_settings_outlive_a_restart(bench):
     emulator = kept(bench, "orders:2")
-    create_table(emulator, "leases")
+    emulator.create_table("leases", "k")
     emulator.dynamodb.tag_resource(
         ResourceArn=emulator.dynamodb.describe_table(TableName="leases")["Table"]["TableArn"],
         Tags=[{"Key": "team", "Value": "orders"}])
@@ -198,8 +185,7 @@ def test_a_full_disk_is_an_error_and_damages_nothing(bench):
     # What fits is still taken.
     kinesis.put_record(StreamName="orders", Data=b"small", PartitionKey="k")
     stored.append(b"small")
-    process.process.kill()
-    process.process.wait(20)
+    process.kill()
     records = read_all(kept(bench), "orders")["shardId-000000000000"]
     assert [data for _, data in records] == stored
 
@@ -208,18 +194,18 @@ def test_an_unfinished_write_is_cut_off_and_damage_is_refused(bench):
     emulator = kept(bench, "orders:1")
     for n in range(3):
         emulator.kinesis.put_record(StreamName="orders", Data=f"record {n}".encode(), PartitionKey="k")
-    kill(emulator)
+    emulator.process.kill()
     path = next((bench.directory / "state").glob("records-*"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     emulator = kept(bench)
     assert "ends in an unfinished write, which is cut off at byte" in emulator.process.stderr
     emulator.kinesis.put_record(StreamName="orders", Data=b"record 3", PartitionKey="k")
-    kill(emulator)
+    emulator.process.kill()
     emulator = kept(bench)
     assert [data for _, data in read_all(emulator, "orders")["shardId-000000000000"]] == [
         b"record 0", b"record 1", b"record 3"]
-    kill(emulator)
+    emulator.process.kill()
     broken = bytearray(path.read_bytes())
     broken[broken.index(b"record 1")] ^= 1
     path.write_bytes(broken)
