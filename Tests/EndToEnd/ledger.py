@@ -169,8 +169,9 @@ def open_shards(service, stream):
     return sorted(shards, key=lambda s: int(s["HashKeyRange"]["StartingHashKey"]))
 
 
-def split(service, stream, index=0):
-    shard = open_shards(service, stream)[index]
+def split(service, stream, shard=None):
+    """In the middle; one of `open_shards`, or the first of them."""
+    shard = shard or open_shards(service, stream)[0]
     low, high = (int(shard["HashKeyRange"][k]) for k in ("StartingHashKey", "EndingHashKey"))
     service.kinesis.split_shard(
         StreamName=stream, ShardToSplit=shard["ShardId"], NewStartingHashKey=str((low + high) // 2 + 1))
@@ -178,8 +179,9 @@ def split(service, stream, index=0):
     return shard["ShardId"]
 
 
-def merge(service, stream, index=0):
-    one, two = open_shards(service, stream)[index:index + 2]
+def merge(service, stream, both=None):
+    """Two neighbours of `open_shards`, or the first two."""
+    one, two = both or open_shards(service, stream)[:2]
     service.kinesis.merge_shards(
         StreamName=stream, ShardToMerge=one["ShardId"], AdjacentShardToMerge=two["ShardId"])
     service.wait_for_stream(stream)

@@ -144,14 +144,15 @@ class Fleet:
                  "swift" if living["swift"] < living["java"] else self.random.choice(["java", "swift"]))
 
     def split(self):
-        if len(ledgers.open_shards(self.emulator, STREAM)) < self.options.shards * 3 // 2:
-            shards = ledgers.open_shards(self.emulator, STREAM)
-            self.say(f"split of {ledgers.split(self.emulator, STREAM, self.random.randrange(len(shards)))}")
+        shards = ledgers.open_shards(self.emulator, STREAM)
+        if len(shards) < self.options.shards * 3 // 2:
+            self.say(f"split of {ledgers.split(self.emulator, STREAM, self.random.choice(shards))}")
 
     def merge(self):
         shards = ledgers.open_shards(self.emulator, STREAM)
         if len(shards) > 8:
-            both = ledgers.merge(self.emulator, STREAM, self.random.randrange(len(shards) - 1))
+            index = self.random.randrange(len(shards) - 1)
+            both = ledgers.merge(self.emulator, STREAM, shards[index:index + 2])
             self.say(f"merge of {' and '.join(both)}")
 
     def owned(self):
@@ -243,17 +244,18 @@ class Fleet:
                            lambda: f"all own something: {self.emulator.owners(APPLICATION)}", 0.5)
         start = max(self.disturbed, min(time.monotonic(), max(m.began for m in self.alive()) + 20))
         period = 2 * (self.options.failover + 25) / 1000
-        owners = self.emulator.owners(APPLICATION)
-        target = -(-len(self.emulator.leases(APPLICATION)) // len(names))
+        leases = self.emulator.leases(APPLICATION)
+        owners = harness.owners(leases)
+        target = -(-len(leases) // len(names))
         deficit = max(max(0, target - owners[m.name]) for m in self.alive() if m.kind == "java")
         bound = (deficit + 2) * period
         balanced = None
         # Balance must be reached within the bound, and stay; we look for one more period.
         while time.monotonic() < start + bound + period:
-            owners = self.emulator.owners(APPLICATION)
+            leases = self.emulator.leases(APPLICATION)
+            owners = harness.owners(leases)
             counts = [owners[name] for name in names]
-            fair = set(owners) <= names and max(counts) - min(counts) <= 1 and sum(counts) == len(
-                self.emulator.leases(APPLICATION))
+            fair = set(owners) <= names and max(counts) - min(counts) <= 1 and sum(counts) == len(leases)
             if not fair:
                 balanced = None
             elif balanced is None:
