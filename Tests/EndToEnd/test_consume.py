@@ -5,8 +5,6 @@ import signal
 import subprocess
 import time
 
-import pytest
-
 from harness import BINARY, DONE, environment, in_order, texts, wait_until, waits_for
 
 FAILOVER = 3
