@@ -4,10 +4,12 @@
     swift build -c release --static-swift-stdlib --product shardtop
     SHARDTOP=.build/release/shardtop .venv-tests/bin/python Tests/Benchmarks/budgets.py [NAME…]
 
+NAME is any of first_frame, idle, demo, failover, engine, large; all by default.
 Each figure is the median of several runs, with the smallest and the largest; CPU is user and system time of the
 process.
 """
 
+import argparse
 import fcntl
 import os
 import pathlib
@@ -25,6 +27,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "EndToEnd"))
 
 import harness  # noqa: E402
+from ledger import AUTHORIZATION  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -47,6 +50,31 @@ def say(what, values, unit, budget):
     values = sorted(values)
     print(f"{what:58} {statistics.median(values):9.2f} {unit:8} ({values[0]:.2f}–{values[-1]:.2f})   budget {budget}",
           flush=True)
+
+
+def middle(values):
+    values = sorted(values)
+    return f"{statistics.median(values):10.2f} ({values[0]:.2f}–{values[-1]:.2f})"
+
+
+def ratios(ones, others, name):
+    """Of each turn in which both sides have figures; a side has None where it failed."""
+    return [one[name] / other[name] for one, other in zip(ones, others) if one and other and other[name]]
+
+
+def fetch(endpoint, encoding, data):
+    """A GetRecords in a configuration of curl's; `data` is the line for its body."""
+    return (f'url = "{endpoint}"\nsilent\noutput = "/dev/null"\nheader = "Authorization: {AUTHORIZATION}"\n'
+            'header = "X-Amz-Target: Kinesis_20131202.GetRecords"\n'
+            f'header = "Content-Type: application/x-amz-{encoding}-1.1"\n{data}\n')
+
+
+def fetched(config):
+    """CPU seconds of curl with a configuration of many requests, and how long it took."""
+    before, began = os.times(), time.monotonic()
+    subprocess.run(["curl", "-K", str(config)], check=True, capture_output=True)
+    after, end = os.times(), time.monotonic()
+    return after.children_user + after.children_system - before.children_user - before.children_system, end - began
 
 
 class Drawn:
@@ -211,17 +239,11 @@ def engine(bench):
         iterator = answer["NextShardIterator"]
     config = bench.directory / "curl.config"
     config.write_text("next\n".join(
-        f'url = "{emulator.endpoint}"\nsilent\noutput = "/dev/null"\n'
-        'header = "X-Amz-Target: Kinesis_20131202.GetRecords"\nheader = "Content-Type: application/x-amz-json-1.1"\n'
-        'header = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, '
-        'SignedHeaders=host, Signature=0"\n'
-        f'data = "{{\\"ShardIterator\\":\\"{i}\\",\\"Limit\\":10000}}"\n' for i in iterators))
-    ours, theirs, ratios, peaks = [], [], [], []
+        fetch(emulator.endpoint, "json", f'data = "{{\\"ShardIterator\\":\\"{i}\\",\\"Limit\\":10000}}"')
+        for i in iterators))
+    ours, theirs, peaks = [], [], []
     for turn in range(5):
-        before = os.times()
-        subprocess.run(["curl", "-K", str(config)], check=True, capture_output=True)
-        after = os.times()
-        curl = after.children_user + after.children_system - before.children_user - before.children_system
+        curl, _ = fetched(config)
         worker = bench.consume(
             emulator.endpoint, "big", f"shardtop-engine-{turn}", processor="count", idleTimeBetweenReadsInMillis=200)
         pid = worker.process.process.pid
@@ -232,10 +254,9 @@ def engine(bench):
         worker.stop()
         ours.append(spent)
         theirs.append(curl)
-        ratios.append(spent / curl)
     say(f"engine: CPU for {total} records of 1 kB, start included", ours, "s", "–")
     say("curl command line: CPU for the same answers", theirs, "s", "–")
-    say("ratio", ratios, "×", "2 ×")
+    say("ratio", [own / curl for own, curl in zip(ours, theirs)], "×", "2 ×")
     say("engine: memory", peaks, "MB", "bounded")
 
 
@@ -243,9 +264,13 @@ ALL = [first_frame, idle, demo, failover, engine, large]
 
 
 def main():
-    wanted = sys.argv[1:] or [f.__name__ for f in ALL]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    wanted = parser.parse_args().names
+    if unknown := set(wanted) - {measure.__name__ for measure in ALL}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     for measure in ALL:
-        if measure.__name__ not in wanted:
+        if wanted and measure.__name__ not in wanted:
             continue
         with tempfile.TemporaryDirectory() as directory:
             bench = harness.Bench(pathlib.Path(directory))

@@ -21,9 +21,9 @@ import sys
 import tempfile
 import time
 
-from budgets import cpu, memory
+from budgets import cpu, memory, middle
 import harness  # budgets put its directory on the path
-from ledger import GOLDEN
+from ledger import AUTHORIZATION, GOLDEN
 
 KINESIS, DYNAMODB = "Kinesis_20131202", "DynamoDB_20120810"
 
@@ -43,12 +43,11 @@ class Wire:
 
     def prepare(self, target, operation, body):
         service, kind = ("kinesis", "1.1") if target == KINESIS else ("dynamodb", "1.0")
-        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        body = json.dumps(body).encode()
         return (f"POST / HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/x-amz-json-{kind}\r\n"
                 f"X-Amz-Target: {target}.{operation}\r\n"
-                "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/"
-                f"{service}/aws4_request, SignedHeaders=host, Signature=0\r\nContent-Length: {len(body)}\r\n\r\n"
-                ).encode() + body
+                f"Authorization: {AUTHORIZATION.replace('/kinesis/', f'/{service}/')}\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n").encode() + body
 
     def exchange(self, request):
         """Status and body."""
@@ -116,9 +115,8 @@ def records(count, size, start=0):
 
 def put(side, count=60, each=100, size=1024):
     name = side.stream(4)
-    body = json.dumps({"StreamName": name, "Records": records(each, size)})
-    figures = side.run([side.wire.prepare(KINESIS, "PutRecords", body.encode())] * count,
-                       lambda answer: b'"ErrorCode"' not in answer)
+    request = side.wire.prepare(KINESIS, "PutRecords", {"StreamName": name, "Records": records(each, size)})
+    figures = side.run([request] * count, lambda answer: b'"ErrorCode"' not in answer)
     side.end(name)
     return figures
 
@@ -165,11 +163,6 @@ NAMES = {"put": (put, "PutRecords, 100 records of 1 KiB"), "small": (small, "Put
          "get": (get, "GetRecords, 1000 records of 1 KiB"), "update": (update, "conditional UpdateItem (a renewal)")}
 
 
-def middle(values):
-    values = sorted(values)
-    return f"{statistics.median(values):10.2f} ({values[0]:.2f}–{values[-1]:.2f})"
-
-
 def paired(title, sides, rounds, run):
     found = {side.name: [] for side in sides}
     for turn in range(rounds):
@@ -186,8 +179,7 @@ def fill(side, count):
     """Megabytes, and bytes a record, after `count` records of 100 B."""
     name = side.stream(4)
     before = memory(side.pid, "VmRSS")
-    body = json.dumps({"StreamName": name, "Records": records(500, 100)}).encode()
-    request = side.wire.prepare(KINESIS, "PutRecords", body)
+    request = side.wire.prepare(KINESIS, "PutRecords", {"StreamName": name, "Records": records(500, 100)})
     began = time.monotonic()
     for _ in range(count // 500):
         status, answer = side.wire.exchange(request)
@@ -203,13 +195,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--records", type=int, default=10_000_000)
     options = parser.parse_args()
+    if unknown := set(options.names) - {*NAMES, "memory"}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as directory:
         bench = harness.Bench(pathlib.Path(directory))
         try:
             own = bench.emulator(limits=False)
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+            theirs = harness.refused_endpoint()  # until it is there
+            port = int(theirs.rsplit(":", 1)[1])
             moto = bench.start_program(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port)
 
             def answers():
@@ -218,7 +211,7 @@ def main():
 
             harness.wait_until(answers, 60)
             sides = [Side("shardtop", own.endpoint, own.process.process.pid),
-                     Side("moto", f"http://127.0.0.1:{port}", moto.process.pid)]
+                     Side("moto", theirs, moto.process.pid)]
             for name, (run, title) in NAMES.items():
                 if not options.names or name in options.names:
                     paired(title, sides, options.rounds, run)

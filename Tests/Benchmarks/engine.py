@@ -12,15 +12,13 @@ It needs a JVM with javac. About half an hour as it stands; `--rounds 1 --megaby
 """
 
 import argparse
-import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-from budgets import cpu, fill, memory
+from budgets import cpu, fetch, fetched, fill, memory, middle, ratios
 import harness  # budgets put its directory on the path
 from java import jars
 from ledger import GOLDEN
@@ -31,12 +29,11 @@ from raw import Raw  # noqa: E402
 
 STREAM = "bench"
 FLAGS = ("-Daws.cborEnabled=true",)
-PATH = os.environ["PATH"]
 
 
-def put(endpoint, count, size, encoding="cbor"):
+def put(endpoint, count, size):
     """A backlog of `count` records, spread evenly."""
-    raw = Raw(endpoint, encoding=encoding, definite=True)
+    raw = Raw(endpoint, encoding="cbor", definite=True)
     batch = min(500, max(1, 4_000_000 // size))
     for start in range(0, count, batch):
         answer = raw.send("PutRecords", {"StreamName": STREAM, "Records": [
@@ -62,18 +59,14 @@ def answers(endpoint, directory):
             size += len(answer.raw)
             path = directory / f"request-{len(parts)}"
             path.write_bytes(raw.body(members))
-            parts.append(
-                f'url = "{endpoint}"\nsilent\noutput = "/dev/null"\nheader = "Content-Type: application/x-amz-cbor-1.1"\n'
-                'header = "X-Amz-Target: Kinesis_20131202.GetRecords"\nheader = "Authorization: AWS4-HMAC-SHA256 '
-                'Credential=test/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=0"\n'
-                f'data-binary = "@{path}"\n')
+            parts.append(fetch(endpoint, "cbor", f'data-binary = "@{path}"'))
             token = answer.body["NextShardIterator"]
     path = directory / "curl.config"
     path.write_text("next\n".join(parts))
     return path, total, size
 
 
-def watch(pid, emulator, count, total, start_limit=120, limit=300):
+def watch(pid, count, total, start_limit=120, limit=300):
     """Follows a consumer from outside: `count()` says how many records it had. Samples of (time, CPU, records)."""
     began = time.monotonic()
     samples = [(began, 0.0, 0)]
@@ -123,30 +116,17 @@ def ours(bench, emulator, mode, application, total):
     worker = bench.consume(
         emulator.endpoint, STREAM, application, processor="count", idleTimeBetweenReadsInMillis=200, retrievalMode=mode,
         failoverTimeMillis=10_000, metricsLevel="NONE")
-    figures = watch(worker.process.process.pid, emulator, Counted(worker.path, our_line), total)
-    worker.process.process.kill()
+    figures = watch(worker.process.process.pid, Counted(worker.path, our_line), total)
+    worker.process.kill()
     return figures
 
 
 def theirs(bench, emulator, mode, application, total, classes):
     running = bench.start_program(
         "java", *FLAGS, "-cp", f"{classes}:{jars()}/*", "NoOpConsumer", emulator.endpoint, STREAM, application, mode)
-    figures = watch(running.process.pid, emulator, Counted(running.out, java_line), total)
-    running.process.kill()
+    figures = watch(running.process.pid, Counted(running.out, java_line), total)
+    running.kill()
     return figures
-
-
-def fetched(config):
-    before, began = os.times(), time.monotonic()
-    subprocess.run(["curl", "-K", str(config)], check=True, capture_output=True)
-    after, end = os.times(), time.monotonic()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    return {"seconds": end - began, "cpu": spent, "start cpu": 0.0, "start": 0.0, "peak": 0.0}
-
-
-def middle(values):
-    values = sorted(values)
-    return f"{statistics.median(values):9.2f} ({values[0]:.2f}–{values[-1]:.2f})"
 
 
 def measure(shards, size, modes, options, classes):
@@ -167,7 +147,9 @@ def measure(shards, size, modes, options, classes):
                         application = f"shardtop-{side}-{mode.lower()}-{turn}"
                         try:
                             if side == "curl":
-                                sides[side].append(fetched(config))
+                                spent, seconds = fetched(config)
+                                sides[side].append({
+                                    "seconds": seconds, "cpu": spent, "start cpu": 0.0, "start": 0.0, "peak": 0.0})
                                 continue
                             fill(emulator, application, shards, owners=0)
                             run = ours if side == "shardtop" else theirs
@@ -175,6 +157,7 @@ def measure(shards, size, modes, options, classes):
                                 [classes] if side == "java" else [])))
                         except (AssertionError, OSError) as failure:
                             print(f"# {side} {mode} {shards} × {size}: FAILED {str(failure)[:300]}", flush=True)
+                            sides[side].append(None)
                             for running in bench.running[1:]:
                                 running.close()
                 show(f"{mode}, {shards} shards, {count} records of {size} B ({wire / 1e6:.0f} MB of CBOR)", sides, count,
@@ -185,7 +168,8 @@ def measure(shards, size, modes, options, classes):
 
 def show(title, sides, count, size, gigabytes):
     print(f"\n{title}\n  {'':10} {'records/s':>26} {'MB/s':>26} {'CPU s/GB':>26} {'start CPU s':>24} {'peak MB':>24}")
-    for side, rounds in sides.items():
+    for side, turns in sides.items():
+        rounds = [figures for figures in turns if figures]
         if not rounds:
             continue
         columns = [
@@ -193,9 +177,8 @@ def show(title, sides, count, size, gigabytes):
             [r["cpu"] / gigabytes for r in rounds], [r["start cpu"] for r in rounds], [r["peak"] for r in rounds]]
         print(f"  {side:10} " + " ".join(middle(column) for column in columns), flush=True)
     for other in ("java", "curl"):
-        ratios = [a["cpu"] / b["cpu"] for a, b in zip(sides["shardtop"], sides[other]) if b["cpu"]]
-        if ratios:
-            print(f"  CPU of shardtop / {other}: {middle(ratios)}", flush=True)
+        if found := ratios(sides["shardtop"], sides[other], "cpu"):
+            print(f"  CPU of shardtop / {other}: {middle(found)}", flush=True)
 
 
 def numbers(text):

@@ -30,8 +30,9 @@ import time
 
 import amazon_kclpy
 
-from budgets import cpu, fill, memory
-import harness
+from budgets import cpu, fill, memory, middle, ratios
+import harness  # budgets put its directory on the path
+from ledger import AUTHORIZATION
 
 HERE = pathlib.Path(__file__).resolve().parent
 JARS = pathlib.Path(amazon_kclpy.__file__).parent / "jars"
@@ -126,8 +127,7 @@ def put(endpoint, count, shards):
     bodies = requests(shards)
     headers = {
         "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Kinesis_20131202.PutRecords",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, "
-                         "SignedHeaders=host, Signature=0"}
+        "Authorization": AUTHORIZATION}
     connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=60)
     began = time.monotonic()
     for index in range(0, count, 500):
@@ -250,11 +250,10 @@ def pairs(title, units, options, run):
     for name, unit in units.items():
         columns = []
         for side in sides.values():
-            values = sorted(figures[name] for figures in side if figures)
-            columns.append(
-                f"{statistics.median(values):10.2f} ({values[0]:.2f}–{values[-1]:.2f})" if values else "–")
-        ratios = [a[name] / b[name] for a, b in zip(*sides.values()) if a and b and b[name]]
-        ratio = f"{statistics.median(ratios):8.3f}" if ratios else "–"
+            values = [figures[name] for figures in side if figures]
+            columns.append(middle(values) if values else "–")
+        found = ratios(*sides.values(), name)
+        ratio = f"{statistics.median(found):8.3f}" if found else "–"
         print(f"  {name:32} {unit:6} {columns[0]:34} {columns[1]:34} {ratio}", flush=True)
 
 

@@ -10,6 +10,9 @@ import urllib.parse
 
 # Spreads numbers evenly over the hash keys.
 GOLDEN = 0x9E3779B97F4A7C15F39CC0605CEDC835
+# Well-formed, for senders that do not sign; the emulator does not check signatures.
+AUTHORIZATION = ("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host, "
+                 "Signature=0")
 
 
 class Tenure:
@@ -151,8 +154,7 @@ class Producer:
         """Those of `records` that were not taken."""
         self.connection.request("POST", "/", json.dumps({"StreamName": self.stream, "Records": records}), {
             "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "Kinesis_20131202.PutRecords",
-            "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, "
-                             "SignedHeaders=host, Signature=0"})
+            "Authorization": AUTHORIZATION})
         response = self.connection.getresponse()
         answer = json.loads(response.read())
         assert response.status == 200, answer
