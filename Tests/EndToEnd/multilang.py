@@ -36,8 +36,11 @@ def install(directory, source):
     if lines[0].startswith("#!"):
         del lines[0]
     path = directory / source.name
-    path.write_text("\n".join([f"#!{sys.executable}", *lines]))
-    path.chmod(0o755)
+    # In one step: a worker of the same directory may be starting a child meanwhile, which would find it empty.
+    new = directory / f".{source.name}"
+    new.write_text("\n".join([f"#!{sys.executable}", *lines]))
+    new.chmod(0o755)
+    new.replace(path)
     return path
 
 

@@ -2,11 +2,13 @@
 
 import json
 import subprocess
+import threading
 
 import pytest
 
 from harness import run_python
 import mixed_fleet  # conftest put its directory on the path
+from multilang import CHILDREN, install
 
 
 @pytest.mark.timeout(600)
@@ -46,3 +48,19 @@ def test_the_mixed_fleet_leaves_nothing_running_where_its_report_fails(bench, mo
     with pytest.raises(KeyError):
         mixed_fleet.run(bench, None)
     assert [running.process.poll() is None for running in bench.running] == [False]
+
+
+def test_a_childs_program_is_whole_while_it_is_installed_again(bench):
+    path, ended, sizes = install(bench.directory / "bin", CHILDREN / "tally.py"), threading.Event(), set()
+
+    def read():
+        while not ended.is_set():
+            sizes.add(len(path.read_bytes()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(1000):
+        install(bench.directory / "bin", CHILDREN / "tally.py")
+    ended.set()
+    reader.join()
+    assert sizes == {path.stat().st_size}
