@@ -217,20 +217,33 @@ struct DynamoDBStorageTests {
         #expect(values.count == 20 && values["key-0"] == "last" && values["key-19"]?.hasPrefix("399x") == true)
     }
 
+    /// Puts the same item into all these tables, or into none.
+    private func transact(_ service: DynamoDBService, _ value: String, tables: [String] = ["aaa", "bbb"]) throws {
+        let puts: [AWSValue] = tables.map { name in
+            ["Put": ["TableName": .string(name), "Item": ["k": ["S": "key"], "v": ["S": .string(value)]]]]
+        }
+        _ = try service.handle(operation: "TransactWriteItems", input: ["TransactItems": .list(puts)])
+    }
+
+    @Test func aNewTableHasNothingOfADeletedOnesTransactions() throws {
+        let files = MemoryFiles()
+        let first = try service(files)
+        for name in ["aaa", "bbb"] { try create(first, name) }
+        try transact(first, "old")
+        _ = try first.handle(operation: "DeleteTable", input: ["TableName": "bbb"])
+        #expect(try first.handle(operation: "ListTables", input: [:])["TableNames"] == ["aaa"])
+        #expect(files.names(of: "table") == ["table-1-1"])
+        let left = MemoryFiles(files.files)
+        try create(try service(left), "ccc")
+        #expect(try values(try restarted(left.files), table: "ccc") == [:])
+    }
+
     @Test func whereverTheProcessEndsATransactionIsWholeOrNotThere() throws {
         let files = MemoryFiles(keepsHistory: true)
         let first = try service(files)
         for name in ["aaa", "bbb", "ccc"] { try create(first, name) }
         for number in 1...3 {
-            let puts: [AWSValue] = ["aaa", "bbb", "ccc"].map { name in
-                [
-                    "Put": [
-                        "TableName": .string(name),
-                        "Item": ["k": ["S": "key"], "v": ["S": .string("\(number)")]],
-                    ]
-                ]
-            }
-            _ = try first.handle(operation: "TransactWriteItems", input: ["TransactItems": .list(puts)])
+            try transact(first, "\(number)", tables: ["aaa", "bbb", "ccc"])
             // In between each table has writes of its own, as `number`.
             for name in ["aaa", "bbb"] { try put(first, "own", "\(number)", table: name) }
         }

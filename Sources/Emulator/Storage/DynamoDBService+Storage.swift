@@ -23,6 +23,8 @@ extension DynamoDBService {
             tables[id] = try load(id, newest, from: state, at: moment)
         }
         let (kept, length) = try TransactionJournal.load(from: state)
+        // A deleted table's rows stand there still, and must not come back in a new one.
+        for entry in kept.flatMap(\.rows) { state.passOver(entry.table) }
         let unfinished = kept.reduce(0) { $0 + Self.catchUp(&tables, with: $1, at: moment.now) }
         let last = tables.values.compactMap { $0.journal?.transaction }.max() ?? 0
         multiTableJournal.withLock {

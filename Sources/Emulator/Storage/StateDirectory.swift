@@ -74,6 +74,9 @@ package final class StateDirectory: Sendable {
         }
     }
 
+    /// Gives no new stream or table this number: some file names it still.
+    func passOver(_ id: UInt64) { nextID.withLock { $0 = max($0, id &+ 1) } }
+
     private static let unfinished = ".new"
 
     /// Puts a file with these bytes in the place of whatever has the name, in one step.
