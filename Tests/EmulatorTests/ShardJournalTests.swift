@@ -138,6 +138,27 @@ struct ShardJournalTests {
         #expect(try reloaded(left.files).log.end == 71)
     }
 
+    @Test func aFullDiskWhileRecordsExpireLeavesFilesThatCanBeRead() throws {
+        for room in [0, 10, 30] {
+            let files = MemoryFiles()
+            let state = try directory(files)
+            var log = ShardLog()
+            var journal = ShardJournal(stream: 1, shard: 0)
+            append(["a", "b"], to: &log, at: 1000)
+            try journal.append(log, in: state)
+            files.room = room
+            log.trim(before: UnixTime(milliseconds: 5000))
+            journal.trim(before: log.first, lastArrival: log.lastArrival, in: state)
+            #expect(files.names(of: "records") == ["records-1-0-0"])
+            files.room = .max
+            append(["c"], to: &log, at: 6000)
+            try journal.append(log, in: state)
+            var (found, _) = try reloaded(files.files)
+            found.trim(before: UnixTime(milliseconds: 5000))
+            #expect(found.end == 3 && texts(found) == ["c|key of c"])
+        }
+    }
+
     @Test func aSegmentThatIsMissingIsNoticed() throws {
         let state = try directory()
         var log = ShardLog()

@@ -65,9 +65,9 @@ struct ShardJournal: Sendable {
         guard let only = segments.first, segments.count == 1, only.first < end, end <= first else { return }
         var frames = FrameBuffer(header: .records)
         frames.start(at: end, after: lastArrival)
-        var file = JournalFile(name: name(end).text)
-        // Where the small one cannot be written the large one stays.
-        guard (try? file.append(frames.bytes, in: directory.files)) != nil else { return }
+        // Where the small one cannot be written as a whole the large one stays.
+        guard (try? directory.replace(name(end), with: frames.bytes)) != nil else { return }
+        let file = JournalFile(name: name(end).text, length: frames.bytes.count, isTorn: false)
         segments = [Segment(first: end, file: file)]
         directory.discard(name(only.first))
     }
