@@ -67,10 +67,6 @@ extension DynamoDBService {
         ])
     }
 
-    func tidyJournal(of table: inout DynamoDBTable, at now: Timestamp) {
-        if table.journal != nil { table.tidyJournal(at: Moment(now: now, wall: time.wallClock())) }
-    }
-
     func page(_ operation: String, _ request: DynamoDBRequest) throws(ServiceError) -> AWSValue {
         let asked = try request.returnConsumedCapacity()
         let page = try pageRequest(operation, request)

@@ -138,8 +138,7 @@ extension DynamoDBService {
             var mine = ConsumedCapacity(isWrite: true)
             if all.isEmpty {
                 if let number {
-                    let isThere = table.journal?.save(transaction: number, rows: mineKept) ?? true
-                    if isThere { multiTableJournal.withLock { $0?.finish() } }
+                    table.journal?.save(transaction: number, rows: mineKept)
                 } else {
                     try table.keep(outcomes)
                 }

@@ -182,6 +182,7 @@ extension DynamoDBService {
                 throw error
             }
             table = changed
+            settleJournal(of: &table)
             return result
         }
     }

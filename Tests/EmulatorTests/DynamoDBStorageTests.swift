@@ -238,6 +238,51 @@ struct DynamoDBStorageTests {
         #expect(try values(try restarted(left.files), table: "ccc") == [:])
     }
 
+    /// Tables `aaa` and `bbb` whose files lack a transaction that is kept, because the disk filled up in between.
+    private func serviceBehind(_ files: MemoryFiles) throws -> DynamoDBService {
+        let service = try service(files)
+        for name in ["aaa", "bbb"] { try create(service, name) }
+        try transact(service, "1")
+        let before = files.files["transactions"]?.count ?? 0
+        try transact(service, "2")
+        // Room for one more of the same size there, and none for the tables.
+        files.room = (files.files["transactions"]?.count ?? 0) - before
+        try transact(service, "3")
+        for name in ["aaa", "bbb"] { #expect(try values(service, table: name) == ["key": "3"]) }
+        return service
+    }
+
+    @Test func aTransactionThatTablesFilesLackComesBack() throws {
+        let files = MemoryFiles()
+        _ = try serviceBehind(files)
+        // Also where the disk is still full at the start.
+        for room in [0, .max] {
+            let left = MemoryFiles(files.files)
+            left.room = room
+            let second = try service(left)
+            for name in ["aaa", "bbb"] { #expect(try values(second, table: name) == ["key": "3"]) }
+        }
+    }
+
+    @Test func transactionsAreForgottenOnceTablesFilesHaveCaughtUp() throws {
+        // By a write, by a change of the definition, and at the next start.
+        for isRestarted in [false, true] {
+            let left = MemoryFiles()
+            let first = try serviceBehind(left)
+            left.room = .max
+            if !isRestarted {
+                try put(first, "own", "x", table: "aaa")
+                _ = try first.handle(
+                    operation: "UpdateTable", input: ["TableName": "bbb", "DeletionProtectionEnabled": true])
+            }
+            let later = isRestarted ? MemoryFiles(left.files) : left
+            let service = isRestarted ? try service(later) : first
+            for number in 0..<12 { try transact(service, "\(number)" + String(repeating: "x", count: 200_000)) }
+            // Without forgetting, it would have 4.8 MB.
+            #expect(try #require(later.files["transactions"]).count < 2 << 20)
+        }
+    }
+
     @Test func whereverTheProcessEndsATransactionIsWholeOrNotThere() throws {
         let files = MemoryFiles(keepsHistory: true)
         let first = try service(files)

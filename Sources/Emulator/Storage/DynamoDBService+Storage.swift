@@ -25,30 +25,43 @@ extension DynamoDBService {
         let (kept, length) = try TransactionJournal.load(from: state)
         // A deleted table's rows stand there still, and must not come back in a new one.
         for entry in kept.flatMap(\.rows) { state.passOver(entry.table) }
-        let unfinished = kept.reduce(0) { $0 + Self.catchUp(&tables, with: $1, at: moment.now) }
+        for transaction in kept { Self.catchUp(&tables, with: transaction, at: moment.now) }
         let last = tables.values.compactMap { $0.journal?.transaction }.max() ?? 0
+        var unfinished = 0
+        for (_, table) in tables.sorted(by: { $0.key < $1.key }) {
+            if table.status.isGone(at: moment.now) || !insert(table, at: moment.now) {
+                table.journal?.remove()
+            } else {
+                unfinished += table.journal?.unsettled ?? 0
+            }
+        }
         multiTableJournal.withLock {
             $0 = TransactionJournal(
                 in: state, length: length, last: max(last, kept.last?.number ?? 0), unfinished: unfinished)
         }
-        for (_, table) in tables.sorted(by: { $0.key < $1.key }) {
-            if table.status.isGone(at: moment.now) || !insert(table, at: moment.now) { table.journal?.remove() }
-        }
     }
 
-    /// The number of tables' files that could not take their rows.
     private static func catchUp(
         _ tables: inout [UInt64: DynamoDBTable], with transaction: TransactionJournal.Kept, at now: Timestamp
-    ) -> Int {
-        var unfinished = 0
+    ) {
         for (id, rows) in transaction.rows {
             guard let before = tables[id]?.journal?.transaction, before < transaction.number else { continue }
             for change in rows { _ = tables[id]?.restore(change, at: now) }
-            if tables[id]?.journal?.save(transaction: transaction.number, rows: RowChange.bytes(rows)) == false {
-                unfinished += 1
-            }
+            tables[id]?.journal?.save(transaction: transaction.number, rows: RowChange.bytes(rows))
+            _ = tables[id]?.journal?.takeSettled()
         }
-        return unfinished
+    }
+
+    /// Writes the table's file anew where most of it is outdated, and notes which transactions it has caught up with.
+    func tidyJournal(of table: inout DynamoDBTable, at now: Timestamp) {
+        if table.journal != nil { table.tidyJournal(at: Moment(now: now, wall: time.wallClock())) }
+        settleJournal(of: &table)
+    }
+
+    /// Lets the journal of transactions forget what the table's file has got by now.
+    func settleJournal(of table: inout DynamoDBTable) {
+        guard let count = table.journal?.takeSettled(), count > 0 else { return }
+        multiTableJournal.withLock { $0?.finish(count) }
     }
 
     /// `nil` where the process ended before the table was made.

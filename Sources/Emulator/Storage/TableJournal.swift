@@ -63,6 +63,10 @@ struct TableJournal: Sendable {
     private(set) var transaction: UInt64 = 0
     /// Rows of a transaction that is kept elsewhere, and that this file could not take yet.
     private var owed: [UInt8] = []
+    /// Transactions of which it is owed rows.
+    private(set) var unsettled = 0
+    /// Transactions whose rows it has got since `takeSettled`.
+    private var settled = 0
 
     /// A table that is new.
     init(in directory: StateDirectory) {
@@ -98,11 +102,9 @@ struct TableJournal: Sendable {
         }
     }
 
-    /// Notes rows of a transaction that was kept as a whole already, so that this cannot fail.
-    ///
-    /// - Returns: whether the file has them; otherwise they are owed to it.
-    @discardableResult
-    mutating func save(transaction number: UInt64, rows: [UInt8]) -> Bool {
+    /// Notes rows of a transaction that was kept as a whole already, so that this cannot fail: where the file does not
+    /// take them they are owed to it.
+    mutating func save(transaction number: UInt64, rows: [UInt8]) {
         transaction = number
         var frames = FrameBuffer()
         frames.frame(TableFrame.transaction.rawValue) {
@@ -110,8 +112,21 @@ struct TableJournal: Sendable {
             $0 += rows
         }
         owed += frames.bytes
+        unsettled += 1
         try? append { _ in }
-        return owed.isEmpty
+    }
+
+    /// The number of transactions whose rows the file has got since the last call.
+    mutating func takeSettled() -> Int {
+        defer { settled = 0 }
+        return settled
+    }
+
+    /// Nothing is owed to the file any more.
+    private mutating func settle() {
+        owed = []
+        settled += unsettled
+        unsettled = 0
     }
 
     private mutating func append(_ body: (inout FrameBuffer) -> Void) throws(StateError) {
@@ -123,7 +138,7 @@ struct TableJournal: Sendable {
             directory.failed(error)
             throw error
         }
-        owed = []
+        settle()
         directory.succeeded()
     }
 
@@ -159,7 +174,7 @@ struct TableJournal: Sendable {
             directory.discard(.table(id, generation: generation))
             generation += 1
             file = JournalFile(name: next.text, length: length, isTorn: false)
-            owed = []
+            settle()
             compactLength = length
         } catch {
             directory.failed(error)

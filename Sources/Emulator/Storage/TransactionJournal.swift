@@ -9,7 +9,7 @@ final class TransactionJournal: Sendable {
     private struct State {
         var file: JournalFile
         var next: UInt64
-        /// Tables' files that lack a transaction.
+        /// Transactions that tables' files lack, summed over the tables.
         var unfinished = 0
     }
 
@@ -21,7 +21,7 @@ final class TransactionJournal: Sendable {
     /// - Parameters:
     ///   - length: how much of the file is whole; 0 where there is none.
     ///   - last: the highest number that any table's file has.
-    ///   - unfinished: tables' files that lack a transaction.
+    ///   - unfinished: transactions that tables' files lack, summed over the tables.
     init(in directory: StateDirectory, length: Int, last: UInt64, unfinished: Int) {
         self.directory = directory
         state = Mutex(
@@ -30,8 +30,8 @@ final class TransactionJournal: Sendable {
                 unfinished: unfinished))
     }
 
-    /// Keeps a transaction; `rows` are its changes by table. The answer is its number; a `finish` for each table is to
-    /// follow.
+    /// Keeps a transaction; `rows` are its changes by table. The answer is its number; each table is to be told by
+    /// `finish` once.
     func begin(_ rows: [(table: UInt64, rows: [UInt8])]) throws(StateError) -> UInt64 {
         try state.withLock { (state) throws(StateError) in
             if state.unfinished == 0, state.file.length > Self.lengthMax { state.file.cut(to: 0) }
@@ -56,8 +56,8 @@ final class TransactionJournal: Sendable {
         }
     }
 
-    /// A table's file has its rows of a transaction.
-    func finish() { state.withLock { $0.unfinished -= 1 } }
+    /// A table's file has its rows of that many transactions.
+    func finish(_ count: Int) { state.withLock { $0.unfinished -= count } }
 
     /// A transaction as it was kept.
     struct Kept: Sendable {
