@@ -171,6 +171,36 @@ struct KinesisStorageTests {
         #expect(try await second.kinesis.listStreams() == ["words"])
     }
 
+    @Test func whatAFullDiskDoesNotTakeHasNotHappened() async throws {
+        var configuration = EmulatorConfiguration.immediate
+        configuration.streamStatusDelay = .seconds(1)
+        let files = MemoryFiles()
+        let subject = try subject(files, configuration)
+        try await subject.stream()
+        let before = try await description(subject)
+        let arn: AWSValue = .string(Subject.arn())
+        for room in [0, 100] {
+            files.room = room
+            for (operation, input) in [
+                ("AddTagsToStream", ["StreamName": "words", "Tags": ["team": "orders"]]),
+                ("IncreaseStreamRetentionPeriod", ["StreamName": "words", "RetentionPeriodHours": 48]),
+                ("UpdateShardCount", ["StreamName": "words", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"]),
+                ("RegisterStreamConsumer", ["StreamARN": arn, "ConsumerName": "reports"]),
+                ("DeleteStream", ["StreamName": "words"]),
+            ] as [(String, AWSValue)] {
+                #expect(try await subject.failure(operation, input)?.type == "InternalFailure", "\(operation)")
+                clock.advance(.seconds(1))
+                #expect(try await description(subject) == before, "\(operation)")
+            }
+            #expect(try await subject.call("ListTagsForStream", ["StreamName": "words"])["Tags"] == [])
+        }
+        files.room = .max
+        try await subject.put(["after"])
+        let second = try restarted(files, configuration)
+        #expect(try await description(second) == before)
+        #expect(try await second.read(try await second.iterator()).texts == ["after"])
+    }
+
     @Test func recordsThatExpiredWhileNobodyServedThemAreGone() async throws {
         let files = MemoryFiles()
         let first = try subject(files)

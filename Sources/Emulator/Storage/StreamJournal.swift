@@ -94,16 +94,22 @@ extension KinesisStream {
             consumersSettleAt: consumersSettleAt)
     }
 
-    /// Runs `body`, and keeps what it changed before anybody is told; where that fails, no record was stored.
+    /// Runs `body`, and keeps what it changed before anybody is told; where that fails, it has changed nothing.
     ///
     /// - Parameter onlyRecords: whether `body` changes nothing but records, if that.
     mutating func keeping<T>(
         at moment: Moment, onlyRecords: Bool, _ body: (inout KinesisStream) throws(ServiceError) -> T
     ) throws(ServiceError) -> T {
+        let before = onlyRecords ? nil : self
         if !onlyRecords { journal?.compared = nil }
         do throws(ServiceError) {
             let result = try body(&self)
             do throws(StateError) { try keep(at: moment, onlyRecords: onlyRecords) } catch {
+                if let before {
+                    let journal = journal
+                    self = before
+                    self.journal = journal
+                }
                 throw .notKept(error)
             }
             return result
