@@ -1,5 +1,6 @@
 import AWSWire
 import Glibc
+import Synchronization
 import Testing
 
 @testable import Emulator
@@ -26,6 +27,14 @@ struct StateDirectoryTests {
         let files = MemoryFiles()
         _ = try StateDirectory(files: files) { _ in }
         #expect(refusal(files) == "in use")
+    }
+
+    @Test func whatIsWrittenBeforeTheLockIsFreeIsFound() throws {
+        let files = MemoryFiles()
+        files.disk.withLock { $0.late = ["version": Array("shardtop emulate 1\n".utf8), "stream-3": []] }
+        let state = try StateDirectory(files: files) { _ in }
+        #expect(state.found == [.stream(3)])
+        #expect(state.makeID() == 4)
     }
 
     @Test func aDirectoryOfSomebodyElsesIsRefusedAndLeftAsItIs() {

@@ -26,13 +26,10 @@ package final class StateDirectory: Sendable {
     init(files: any StateFiles, onEvent: @escaping @Sendable (String) -> Void) throws(StateError) {
         self.files = files
         self.onEvent = onEvent
-        let names = try files.names()
-        let begun: Set = ["lock", Self.marker + Self.unfinished]
-        guard names.allSatisfy(begun.contains) || names.contains(Self.marker) else {
-            throw StateError("\(files.path) holds files that are not an emulator's; name an empty or a new directory")
-        }
-        if names.contains(Self.marker) { try Self.checkVersion(files) }
+        // Before it is touched, and again because whoever had the lock until now may have written.
+        _ = try Self.ownNames(files)
         try files.lock()
+        let names = try Self.ownNames(files)
         var found: [StateName] = []
         for name in names where name != Self.marker && name != "lock" {
             if name.hasSuffix(Self.unfinished) {
@@ -51,6 +48,17 @@ package final class StateDirectory: Sendable {
                 .append(Array("shardtop emulate \(StateFormat.version)\n".utf8))
             try files.rename(Self.marker + Self.unfinished, to: Self.marker)
         }
+    }
+
+    /// The names of all files of a directory that is an emulator's, or empty.
+    private static func ownNames(_ files: any StateFiles) throws(StateError) -> [String] {
+        let names = try files.names()
+        let begun: Set = ["lock", marker + unfinished]
+        guard names.allSatisfy(begun.contains) || names.contains(marker) else {
+            throw StateError("\(files.path) holds files that are not an emulator's; name an empty or a new directory")
+        }
+        if names.contains(marker) { try checkVersion(files) }
+        return names
     }
 
     private static func checkVersion(_ files: any StateFiles) throws(StateError) {

@@ -9,6 +9,8 @@ final class MemoryFiles: StateFiles {
         /// Bytes that still fit; the write that does not fit leaves what fits.
         var room = Int.max
         var isLocked = false
+        /// What another process writes before it lets go of the lock.
+        var late: [String: [UInt8]] = [:]
         /// What the directory was after each step, where asked for.
         var history: [[String: [UInt8]]]?
 
@@ -43,6 +45,7 @@ final class MemoryFiles: StateFiles {
     func lock() throws(StateError) {
         let wasLocked = disk.withLock { disk in
             defer { disk.isLocked = true }
+            disk.files.merge(disk.late) { $1 }
             return disk.isLocked
         }
         if wasLocked { throw StateError("in use") }
