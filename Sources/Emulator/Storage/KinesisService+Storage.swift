@@ -49,11 +49,7 @@ extension KinesisService {
         guard let state else { return }
         var frames = FrameBuffer(header: .account)
         frames.frame(1) { $0 += JSON.encode(settings.stored) }
-        do throws(StateError) { try state.replace(.account, with: frames.bytes) } catch {
-            state.failed(error)
-            throw .notKept(error)
-        }
-        state.succeeded()
+        do throws(StateError) { try state.replace(.account, with: frames.bytes) } catch { throw .notKept(error) }
     }
 
     private func discard(_ id: UInt64, _ shards: [Int: [UInt64]], in state: StateDirectory) {

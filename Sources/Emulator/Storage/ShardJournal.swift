@@ -49,11 +49,7 @@ struct ShardJournal: Sendable {
             frames.start(at: segments[last].first, after: log.arrival(before: end))
         }
         for run in log.runs(from: end) { frames.append(run) }
-        do throws(StateError) { try segments[last].file.append(frames.bytes, in: directory.files) } catch {
-            directory.failed(error)
-            throw error
-        }
-        directory.succeeded()
+        try directory.append(frames.bytes, to: &segments[last].file)
         end = log.end
     }
 

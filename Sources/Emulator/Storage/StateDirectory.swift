@@ -110,9 +110,20 @@ package final class StateDirectory: Sendable {
             try files.rename(temporary, to: name.text)
         } catch {
             try? files.remove(temporary)
+            failed(error)
             throw error
         }
+        succeeded()
         return length
+    }
+
+    /// Adds `bytes` to a journal.
+    func append(_ bytes: [UInt8], to file: inout JournalFile) throws(StateError) {
+        do throws(StateError) { try file.append(bytes, in: files) } catch {
+            failed(error)
+            throw error
+        }
+        succeeded()
     }
 
     /// Takes a file away that is not needed any more; where that fails it is in nobody's way.
@@ -121,7 +132,7 @@ package final class StateDirectory: Sendable {
     // MARK: Trouble
 
     /// Says once that writing does not work.
-    func failed(_ error: StateError) {
+    private func failed(_ error: StateError) {
         let isNew = trouble.withLock { trouble in
             defer { trouble = error }
             return trouble == nil
@@ -130,7 +141,7 @@ package final class StateDirectory: Sendable {
     }
 
     /// Says once that writing works again.
-    func succeeded() {
+    private func succeeded() {
         let wasTroubled = trouble.withLock { trouble in
             defer { trouble = nil }
             return trouble != nil

@@ -35,11 +35,7 @@ struct StreamJournal: Sendable {
         guard new != definition else { return }
         var frames = FrameBuffer(header: .stream)
         frames.frame(1) { $0 += new }
-        do throws(StateError) { try directory.replace(.stream(id), with: frames.bytes) } catch {
-            directory.failed(error)
-            throw error
-        }
-        directory.succeeded()
+        try directory.replace(.stream(id), with: frames.bytes)
         definition = new
         for index in shards.keys.filter({ !existing.contains($0) }).sorted() {
             shards[index]?.remove(in: directory)

@@ -132,14 +132,8 @@ struct TableJournal: Sendable {
     private mutating func append(_ body: (inout FrameBuffer) -> Void) throws(StateError) {
         var frames = file.length == 0 ? FrameBuffer(header: .table) : FrameBuffer()
         body(&frames)
-        do throws(StateError) {
-            try file.append(owed.isEmpty ? frames.bytes : owed + frames.bytes, in: directory.files)
-        } catch {
-            directory.failed(error)
-            throw error
-        }
+        try directory.append(owed.isEmpty ? frames.bytes : owed + frames.bytes, to: &file)
         settle()
-        directory.succeeded()
     }
 
     /// Whether most of the file is outdated; `liveBytes`: what the items take by the service's own count.
@@ -177,7 +171,6 @@ struct TableJournal: Sendable {
             settle()
             compactLength = length
         } catch {
-            directory.failed(error)
             // The next attempt comes when the file has doubled.
             compactLength = file.length
         }

@@ -46,10 +46,7 @@ final class TransactionJournal: Sendable {
                     out += entry.rows
                 }
             }
-            do throws(StateError) { try state.file.append(frames.bytes, in: directory.files) } catch {
-                directory.failed(error)
-                throw error
-            }
+            try directory.append(frames.bytes, to: &state.file)
             state.next += 1
             state.unfinished += rows.count
             return number
