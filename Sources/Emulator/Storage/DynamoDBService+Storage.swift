@@ -54,7 +54,7 @@ extension DynamoDBService {
 
     /// Writes the table's file anew where most of it is outdated, and notes which transactions it has caught up with.
     func tidyJournal(of table: inout DynamoDBTable, at now: Timestamp) {
-        if table.journal != nil { table.tidyJournal(at: Moment(now: now, wall: time.wallClock())) }
+        if table.isJournalWasteful { table.compactJournal(at: Moment(now: now, wall: time.wallClock())) }
         settleJournal(of: &table)
     }
 
@@ -132,9 +132,12 @@ extension DynamoDBTable {
         }
     }
 
-    /// Writes the table's file anew where most of it is outdated.
-    mutating func tidyJournal(at moment: Moment) {
-        guard journal?.isWasteful(liveBytes: sizeBytes) == true, var journal else { return }
+    /// Whether most of the table's file is outdated.
+    fileprivate var isJournalWasteful: Bool { journal?.isWasteful(liveBytes: sizeBytes) ?? false }
+
+    /// Writes the table's file anew.
+    fileprivate mutating func compactJournal(at moment: Moment) {
+        guard var journal else { return }
         var position = rows.start
         journal.compact(definition: stored(at: moment)) {
             while position < rows.end {

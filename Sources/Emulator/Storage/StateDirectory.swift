@@ -129,6 +129,26 @@ package final class StateDirectory: Sendable {
     /// Takes a file away that is not needed any more; where that fails it is in nobody's way.
     func discard(_ name: StateName) { try? files.remove(name.text) }
 
+    // MARK: Reading
+
+    func reader(_ name: StateName, _ kind: StateFileKind) throws(StateError) -> FrameReader {
+        try FrameReader(try files.open(name.text), kind, name: "\(files.path)/\(name.text)")
+    }
+
+    func damaged(_ name: String, at offset: Int) -> StateError {
+        StateError("\(files.path)/\(name) is damaged at byte \(offset); take it away to start without it")
+    }
+
+    /// Fails where a file that was read to its end is damaged, and says what was cut off one that is torn.
+    func check(_ reader: FrameReader, _ name: String) throws(StateError) {
+        switch reader.end {
+        case .whole: break
+        case .torn:
+            onEvent("\(files.path)/\(name) ends in an unfinished write, which is cut off at byte \(reader.offset)")
+        case .damaged: throw damaged(name, at: reader.offset)
+        }
+    }
+
     // MARK: Trouble
 
     /// Says once that writing does not work.
@@ -148,8 +168,6 @@ package final class StateDirectory: Sendable {
         }
         if wasTroubled { onEvent("\(files.path) can be written again") }
     }
-
-    func say(_ text: String) { onEvent(text) }
 }
 
 /// A file of the state directory.

@@ -41,18 +41,15 @@ enum StateFormat {
 /// Frames on their way to a file, in one buffer, so that they are written at once.
 struct FrameBuffer {
     private(set) var bytes: [UInt8] = []
-    private var start = 0
 
     init() {}
 
     /// Begins with the header of a new file.
     init(header kind: StateFileKind) { bytes = StateFormat.header(kind) }
 
-    var isEmpty: Bool { bytes.isEmpty }
-
     /// One frame whose payload `body` appends.
     mutating func frame(_ kind: UInt8, reserving count: Int = 0, _ body: (inout [UInt8]) -> Void) {
-        start = bytes.count
+        let start = bytes.count
         if count > 0 { bytes.reserveCapacity(start + StateFormat.frameHeaderCount + 1 + count) }
         bytes.append(contentsOf: repeatElement(0, count: StateFormat.frameHeaderCount))
         bytes.append(kind)
@@ -197,9 +194,9 @@ struct JournalFile: Sendable {
     /// Closes the file until the next `append`.
     mutating func close() { handle = nil }
 
-    /// Takes back what was appended since the file had `length` bytes.
-    mutating func cut(to length: Int) {
-        self.length = length
+    /// Takes everything out of the file, with the next `append`.
+    mutating func clear() {
+        length = 0
         isTorn = true
     }
 }

@@ -34,7 +34,7 @@ final class TransactionJournal: Sendable {
     /// `finish` once.
     func begin(_ rows: [(table: UInt64, rows: [UInt8])]) throws(StateError) -> UInt64 {
         try state.withLock { (state) throws(StateError) in
-            if state.unfinished == 0, state.file.length > Self.lengthMax { state.file.cut(to: 0) }
+            if state.unfinished == 0, state.file.length > Self.lengthMax { state.file.clear() }
             var frames = state.file.length == 0 ? FrameBuffer(header: .transactions) : FrameBuffer()
             let number = state.next
             frames.frame(1) { out in
@@ -88,25 +88,6 @@ extension TransactionJournal.Kept {
             var changes = ItemReader(bytes)
             guard let read = RowChange.read(&changes) else { return nil }
             rows.append((table, read))
-        }
-    }
-}
-
-extension StateDirectory {
-    func reader(_ name: StateName, _ kind: StateFileKind) throws(StateError) -> FrameReader {
-        try FrameReader(try files.open(name.text), kind, name: "\(files.path)/\(name.text)")
-    }
-
-    func damaged(_ name: String, at offset: Int) -> StateError {
-        StateError("\(files.path)/\(name) is damaged at byte \(offset); take it away to start without it")
-    }
-
-    /// Fails where a file that was read to its end is damaged, and says what was cut off one that is torn.
-    func check(_ reader: FrameReader, _ name: String) throws(StateError) {
-        switch reader.end {
-        case .whole: break
-        case .torn: say("\(files.path)/\(name) ends in an unfinished write, which is cut off at byte \(reader.offset)")
-        case .damaged: throw damaged(name, at: reader.offset)
         }
     }
 }
