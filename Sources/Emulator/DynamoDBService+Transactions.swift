@@ -132,13 +132,16 @@ extension DynamoDBService {
             guard Set(outcomes.map(\.key)).count == outcomes.count else {
                 throw .validation("Transaction request cannot include multiple operations on one item")
             }
-            let mineKept = RowChange.bytes(outcomes.compactMap { $0.change(table.keys) })
-            let kept = table.journal.map { rows + [(table: $0.id, rows: mineKept)] } ?? rows
+            var kept = rows
+            // A single table takes its outcomes as they are.
+            if let id = table.journal?.id, reasons.isEmpty, !rest.isEmpty || !rows.isEmpty {
+                kept.append((id, RowChange.bytes(outcomes.compactMap { $0.change(table.keys) })))
+            }
             var (all, consumed, number) = try transact(rest, at: now, reasons, kept)
             var mine = ConsumedCapacity(isWrite: true)
             if all.isEmpty {
-                if let number {
-                    table.journal?.save(transaction: number, rows: mineKept)
+                if let number, let mine = kept.last {
+                    table.journal?.save(transaction: number, rows: mine.rows)
                 } else {
                     try table.keep(outcomes)
                 }
