@@ -39,34 +39,32 @@ struct TableChanges: Sendable {
 }
 
 extension DynamoDBTable {
-    /// Changes what the request asks for; true where the table is UPDATING for a while because of it.
+    /// Changes what the request asks for; true where the table is UPDATING for a while because of it. Where it fails
+    /// a part may be done: it is for a copy, as `DynamoDBService.changing` makes one.
     mutating func apply(
         _ changes: TableChanges, at now: Timestamp, wallClock: UnixTime
     ) throws(ServiceError) -> Bool {
-        // A copy takes the changes, so that a request with one bad part changes nothing.
-        var changed = self
         for (name, type) in changes.attributeTypes {
-            guard changed.attributeTypes[name] ?? type == type else {
+            guard attributeTypes[name] ?? type == type else {
                 throw .invalidParameter("Attribute \(name) is already defined with another type")
             }
-            changed.attributeTypes[name] = type
+            attributeTypes[name] = type
         }
-        var isUpdating = try changed.applyThroughput(changes, at: now, wallClock: wallClock)
+        var isUpdating = try applyThroughput(changes, at: now, wallClock: wallClock)
         for update in changes.indexUpdates {
-            try changed.apply(update, at: now)
+            try apply(update, at: now)
             isUpdating = true
         }
-        let used = Set(keys.names + changed.indexes.filter { $0.status.change != .deleting }.flatMap(\.keys.names))
+        let used = Set(keys.names + indexes.filter { $0.status.change != .deleting }.flatMap(\.keys.names))
         if let unused = changes.attributeTypes.keys.first(where: { !used.contains($0) }) {
             throw .invalidParameter(
                 "Some AttributeDefinitions are not used. AttributeDefinitions: "
                     + "[\(changes.attributeTypes.keys.joined(separator: ", "))], "
                     + "keys used: [\(used.sorted().joined(separator: ", "))], unused: \(unused)")
         }
-        changed.attributeTypes.removeAll { !used.contains($0.key) }
-        if let isProtected = changes.isDeletionProtected { changed.isDeletionProtected = isProtected }
-        if let tableClass = changes.tableClass { changed.tableClass = tableClass }
-        self = changed
+        attributeTypes.removeAll { !used.contains($0.key) }
+        if let isProtected = changes.isDeletionProtected { isDeletionProtected = isProtected }
+        if let tableClass = changes.tableClass { self.tableClass = tableClass }
         return isUpdating
     }
 
