@@ -106,13 +106,19 @@ struct DynamoDBRequest: Sendable {
     /// A text whose length the service limits.
     func text(_ member: String, _ path: String, lengths: ClosedRange<Int>) throws(ServiceError) -> String? {
         guard let text = try string(member) else { return nil }
-        guard lengths.contains(text.utf16.count) else {
-            let bound =
-                text.utf16.count < lengths.lowerBound
-                ? "greater than or equal to \(lengths.lowerBound)" : "less than or equal to \(lengths.upperBound)"
-            throw constraint(path, text, "Member must have length \(bound)")
-        }
+        try checkLength(text.utf16.count, of: text, at: path, lengths)
         return text
+    }
+
+    /// - Parameter count: the length of `text` in what the service counts.
+    func checkLength(
+        _ count: Int, of text: String, at path: String, _ lengths: ClosedRange<Int>
+    ) throws(ServiceError) {
+        guard !lengths.contains(count) else { return }
+        let bound =
+            count < lengths.lowerBound
+            ? "greater than or equal to \(lengths.lowerBound)" : "less than or equal to \(lengths.upperBound)"
+        throw constraint(path, text, "Member must have length \(bound)")
     }
 
     static func checkedName(
@@ -126,12 +132,7 @@ struct DynamoDBRequest: Sendable {
             throw request.constraint(
                 member, text, "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
         }
-        guard name.utf8.count >= 3 else {
-            throw request.constraint(member, text, "Member must have length greater than or equal to 3")
-        }
-        guard name.utf8.count <= 255 else {
-            throw request.constraint(member, text, "Member must have length less than or equal to 255")
-        }
+        try request.checkLength(name.utf8.count, of: text, at: member, 3...255)
         return name
     }
 

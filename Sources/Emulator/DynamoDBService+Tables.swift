@@ -150,13 +150,8 @@ extension DynamoDBService {
             "timeToLiveSpecification.enabled", try specification.bool("Enabled"))
         let attribute = try specification.required(
             "timeToLiveSpecification.attributeName", try specification.string("AttributeName"))
-        guard 1...255 ~= attribute.utf8.count else {
-            throw request.constraint(
-                "timeToLiveSpecification.attributeName", attribute,
-                attribute.isEmpty
-                    ? "Member must have length greater than or equal to 1"
-                    : "Member must have length less than or equal to 255")
-        }
+        try request.checkLength(
+            attribute.utf8.count, of: attribute, at: "timeToLiveSpecification.attributeName", 1...255)
         return try withChangedTable(name) { (table, moment) throws(ServiceError) in
             guard table.status.name(at: moment.now) == "ACTIVE" else {
                 throw ServiceError("ResourceInUseException", "Table is not ACTIVE: \(name)")
@@ -245,10 +240,8 @@ extension DynamoDBService {
 
     func untagResource(_ request: DynamoDBRequest) throws(ServiceError) -> AWSValue {
         let keys = try request.required("TagKeys", try request.strings("TagKeys"))
-        for (index, key) in keys.enumerated() where !(1...128).contains(key.utf16.count) {
-            throw request.constraint(
-                "tagKeys.\(index + 1).member", key,
-                "Member must have length " + (key.isEmpty ? "greater than or equal to 1" : "less than or equal to 128"))
+        for (index, key) in keys.enumerated() {
+            try request.checkLength(key.utf16.count, of: key, at: "tagKeys.\(index + 1).member", 1...128)
         }
         return try changing(try taggedTable(request)) { (table, _) throws(ServiceError) in
             for key in keys { table.tags[key] = nil }
