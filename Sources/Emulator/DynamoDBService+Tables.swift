@@ -11,7 +11,7 @@ extension DynamoDBService {
             ProvisionedThroughput(reads: units.reads, writes: units.writes, burst: settings.burst, at: now)
         }
         let status = ResourceStatus(change: .creating, until: now + settings.tableDelay)
-        var generator = SeededGenerator(seed: seed ^ RowKey.hash(Array(name.utf8)))
+        var generator = generator(ofTable: name)
         var table = DynamoDBTable(
             name: name, arn: arn(ofTable: name), id: generator.uuid(), createdAt: time.wallClock(),
             keys: definition.keys, settings: settings, attributeTypes: definition.attributeTypes,

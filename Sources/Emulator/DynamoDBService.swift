@@ -198,5 +198,10 @@ extension DynamoDBService {
         ServiceError("ResourceNotFoundException", "Requested resource not found: Table: \(name) not found")
     }
 
+    /// Each table has chance of its own, whatever else happens.
+    func generator(ofTable name: String) -> SeededGenerator {
+        SeededGenerator(seed: seed ^ RowKey.hash(Array(name.utf8)))
+    }
+
     func arn(ofTable name: String) -> String { "arn:aws:dynamodb:\(region):\(account):table/\(name)" }
 }

@@ -48,7 +48,7 @@ struct PageToken: Hashable, Sendable {
     /// `nil` where `text` is no token of ours.
     init?(_ text: String) {
         guard let bytes = Base64.decode(text), let tree = try? JSON.decode(Bytes(bytes)),
-            let after = tree["after"]?.string, let created = tree["created"]?.int
+            let after = tree["after"]?.string, let created = tree["created"]?.time64
         else { return nil }
         let stream = tree["stream"]?.string ?? ""
         switch tree["list"]?.string {
@@ -58,8 +58,8 @@ struct PageToken: Hashable, Sendable {
         default: return nil
         }
         self.after = after
-        self.created = UnixTime(milliseconds: Int64(created))
-        let time = UnixTime(milliseconds: Int64(tree["argument"]?.int ?? 0))
+        self.created = created
+        let time = tree["argument"]?.time64 ?? UnixTime(milliseconds: 0)
         switch tree["filter"]?.string {
         case "all": filter = .all
         case "atTrimHorizon": filter = .atTrimHorizon

@@ -5,6 +5,17 @@ import Machine
 struct Moment: Sendable {
     var now: Timestamp
     var wall: UnixTime
+
+    /// What the wall clock shows when the other one shows `time`.
+    func wall(of time: Timestamp) -> UnixTime { wall + (time - now) }
+
+    /// What the other clock shows when the wall clock shows `time`.
+    func timestamp(of time: UnixTime) -> Timestamp { now + (time - wall) }
+}
+
+extension AWSValue {
+    /// Milliseconds, as the state directory and page tokens keep times.
+    var time64: UnixTime? { int.map { UnixTime(milliseconds: Int64($0)) } }
 }
 
 /// One shard with its records.

@@ -21,14 +21,14 @@ extension DynamoDBTable {
     /// `nil` where `tree` is no definition.
     init?(stored tree: AWSValue, at moment: Moment, in service: DynamoDBService) {
         let settings = service.settings
-        guard let name = tree["name"]?.string, let id = tree["id"]?.string, let created = tree["createdAt"]?.int,
+        guard let name = tree["name"]?.string, let id = tree["id"]?.string, let created = tree["createdAt"]?.time64,
             let keys = tree["keys"].flatMap(KeySchema.init(stored:)), let types = tree["types"]?.map,
             let status = tree["status"].flatMap({ ResourceStatus(stored: $0, at: moment) }),
             let indexes = tree["indexes"]?.list, let tags = tree["tags"]?.map
         else { return nil }
         self.init(
             name: name, arn: service.arn(ofTable: name), id: id,
-            createdAt: UnixTime(milliseconds: Int64(created)), keys: keys, settings: settings,
+            createdAt: created, keys: keys, settings: settings,
             attributeTypes: types.compactMapValues(\.string),
             indexes: indexes.compactMap { SecondaryIndex(stored: $0, settings.burst, at: moment) },
             throughput: tree["throughput"].flatMap {
@@ -36,10 +36,10 @@ extension DynamoDBTable {
             },
             tableClass: tree["tableClass"]?.string, isDeletionProtected: tree["isDeletionProtected"]?.bool ?? false,
             tags: tags.compactMapValues(\.string), status: status,
-            generator: SeededGenerator(seed: service.seed ^ RowKey.hash(Array(name.utf8))))
+            generator: service.generator(ofTable: name))
         guard self.indexes.count == indexes.count else { return nil }
-        onDemandSince = tree["onDemandSince"]?.int.map { UnixTime(milliseconds: Int64($0)) }
-        recoverableSince = tree["recoverableSince"]?.int.map { UnixTime(milliseconds: Int64($0)) }
+        onDemandSince = tree["onDemandSince"]?.time64
+        recoverableSince = tree["recoverableSince"]?.time64
         timeToLive = tree["timeToLive"]?.string
     }
 
@@ -106,14 +106,14 @@ extension KeySchema {
 
 extension ResourceStatus {
     fileprivate func stored(at moment: Moment) -> AWSValue {
-        ["change": .string(change.rawValue), "until": .int((moment.wall + (until - moment.now)).milliseconds)]
+        ["change": .string(change.rawValue), "until": .int(moment.wall(of: until).milliseconds)]
     }
 
     fileprivate init?(stored tree: AWSValue, at moment: Moment) {
-        guard let change = tree["change"]?.string.flatMap(Change.init), let until = tree["until"]?.int else {
+        guard let change = tree["change"]?.string.flatMap(Change.init), let until = tree["until"]?.time64 else {
             return nil
         }
-        self.init(change: change, until: moment.now + (UnixTime(milliseconds: Int64(until)) - moment.wall))
+        self.init(change: change, until: moment.timestamp(of: until))
     }
 }
 
@@ -129,8 +129,8 @@ extension ProvisionedThroughput {
     fileprivate init?(stored tree: AWSValue, burst: Duration, at now: Timestamp) {
         guard let reads = tree["reads"]?.int, let writes = tree["writes"]?.int else { return nil }
         self.init(reads: reads, writes: writes, burst: burst, at: now)
-        increasedAt = tree["increasedAt"]?.int.map { UnixTime(milliseconds: Int64($0)) }
-        decreasedAt = tree["decreasedAt"]?.int.map { UnixTime(milliseconds: Int64($0)) }
+        increasedAt = tree["increasedAt"]?.time64
+        decreasedAt = tree["decreasedAt"]?.time64
     }
 }
 

@@ -9,7 +9,7 @@ extension KinesisStream {
             "name": .string(name), "created": .int(created.milliseconds), "isOnDemand": .bool(isOnDemand),
             "recordBytesMax": .int(Int64(recordBytesMax)), "retention": .int(retention.wholeMilliseconds),
             "status": .string(status.rawValue),
-            "statusUntil": status == .active ? nil : .int((moment.wall + (statusUntil - moment.now)).milliseconds),
+            "statusUntil": status == .active ? nil : .int(moment.wall(of: statusUntil).milliseconds),
             "update": update?.stored, "initialShards": .int(Int64(initialShards)),
             "nextIndex": .int(Int64(nextIndex)), "scalings": .list(scalings.map { .int($0.milliseconds) }),
             "shards": .list(shards.map(\.stored)), "consumers": .list(consumers.map { $0.stored(at: moment) }),
@@ -36,7 +36,7 @@ extension KinesisStream {
             configuration: configuration, at: Moment(now: moment.now, wall: created))
         self.retention = .milliseconds(retention)
         self.status = status
-        statusUntil = tree["statusUntil"]?.time64.map { moment.now + ($0 - moment.wall) } ?? moment.now
+        statusUntil = tree["statusUntil"]?.time64.map(moment.timestamp(of:)) ?? moment.now
         update = tree["update"].flatMap(Update.init(stored:))
         warmThroughput = tree["warmThroughput"]?.int
         resource = ResourceState(stored: tree["resource"])
@@ -117,7 +117,7 @@ extension StreamConsumer {
     fileprivate func stored(at moment: Moment) -> AWSValue {
         .members([
             "name": .string(name), "created": .int(created.milliseconds), "status": .string(status.rawValue),
-            "statusUntil": status == .active ? nil : .int((moment.wall + (statusUntil - moment.now)).milliseconds),
+            "statusUntil": status == .active ? nil : .int(moment.wall(of: statusUntil).milliseconds),
             "resource": resource.stored,
         ])
     }
@@ -126,7 +126,7 @@ extension StreamConsumer {
         guard let name = tree["name"]?.string, let created = tree["created"]?.time64,
             let status = tree["status"]?.string.flatMap(Status.init)
         else { return nil }
-        let until = tree["statusUntil"]?.time64.map { moment.now + ($0 - moment.wall) } ?? moment.now
+        let until = tree["statusUntil"]?.time64.map(moment.timestamp(of:)) ?? moment.now
         self.init(
             name: name, ofStream: arn, resource: ResourceState(stored: tree["resource"]), created: created,
             until: until)
@@ -178,8 +178,4 @@ extension AccountSettings {
         endedAt = tree["endedAt"]?.time64
         earliestEnd = tree["earliestEnd"]?.time64
     }
-}
-
-extension AWSValue {
-    fileprivate var time64: UnixTime? { int.map { UnixTime(milliseconds: Int64($0)) } }
 }
