@@ -2,7 +2,7 @@ import AWSWire
 
 /// Items as the state directory keeps them: a byte for the type, lengths as LEB128, text as UTF-8.
 enum ItemEncoding {
-    private enum Tag: UInt8 {
+    fileprivate enum Tag: UInt8 {
         case string, number, binary, yes, no, null, list, map, strings, numbers, binaries
     }
 
@@ -34,10 +34,12 @@ enum ItemEncoding {
         case .m(let members):
             out.append(Tag.map.rawValue)
             append(members, to: &out)
-        case .ss(let texts), .ns(let texts):
-            out.append((value.tag == "SS" ? Tag.strings : Tag.numbers).rawValue)
-            append(count: texts.count, to: &out)
-            for text in texts { append(text: text, to: &out) }
+        case .ss(let texts):
+            out.append(Tag.strings.rawValue)
+            append(texts: texts, to: &out)
+        case .ns(let numbers):
+            out.append(Tag.numbers.rawValue)
+            append(texts: numbers, to: &out)
         case .bs(let blobs):
             out.append(Tag.binaries.rawValue)
             append(count: blobs.count, to: &out)
@@ -52,6 +54,11 @@ enum ItemEncoding {
             rest >>= 7
         }
         out.append(UInt8(rest))
+    }
+
+    private static func append(texts: Set<String>, to out: inout [UInt8]) {
+        append(count: texts.count, to: &out)
+        for text in texts { append(text: text, to: &out) }
     }
 
     private static func append(text: String, to out: inout [UInt8]) {
@@ -117,39 +124,35 @@ struct ItemReader {
     }
 
     private mutating func value() -> AttributeValue? {
-        switch byte() {
-        case 0: return blob().map { .s($0.text) }
-        case 1: return blob().map { .n($0.text) }
-        // Its own arena: the one it was read from is a whole block of the file.
-        case 2: return blob().map { .b($0.copied()) }
-        case 3: return .bool(true)
-        case 4: return .bool(false)
-        case 5: return .null
-        case 6:
-            guard let count = count() else { return nil }
-            var values: [AttributeValue] = []
-            values.reserveCapacity(count)
-            for _ in 0..<count {
-                guard let value = value() else { return nil }
-                values.append(value)
-            }
-            return .l(values)
-        case 7: return item().map { .m($0) }
-        case 8: return blobs().map { .ss(Set($0.map(\.text))) }
-        case 9: return blobs().map { .ns(Set($0.map(\.text))) }
-        case 10: return blobs().map { .bs(Set($0.map { $0.copied() })) }
-        default: return nil
+        switch byte().flatMap(ItemEncoding.Tag.init) {
+        case .string: return text().map { .s($0) }
+        case .number: return text().map { .n($0) }
+        case .binary: return copy().map { .b($0) }
+        case .yes: return .bool(true)
+        case .no: return .bool(false)
+        case .null: return .null
+        case .list: return list { $0.value() }.map { .l($0) }
+        case .map: return item().map { .m($0) }
+        case .strings: return list { $0.text() }.map { .ss(Set($0)) }
+        case .numbers: return list { $0.text() }.map { .ns(Set($0)) }
+        case .binaries: return list { $0.copy() }.map { .bs(Set($0)) }
+        case nil: return nil
         }
     }
 
-    private mutating func blobs() -> [Bytes]? {
+    private mutating func text() -> String? { blob()?.text }
+
+    /// A blob in its own arena: the one it was read from is a whole block of the file.
+    private mutating func copy() -> Bytes? { blob()?.copied() }
+
+    private mutating func list<Element>(_ next: (inout ItemReader) -> Element?) -> [Element]? {
         guard let count = count() else { return nil }
-        var blobs: [Bytes] = []
-        blobs.reserveCapacity(count)
+        var elements: [Element] = []
+        elements.reserveCapacity(count)
         for _ in 0..<count {
-            guard let blob = blob() else { return nil }
-            blobs.append(blob)
+            guard let element = next(&self) else { return nil }
+            elements.append(element)
         }
-        return blobs
+        return elements
     }
 }
