@@ -32,7 +32,7 @@ extension KinesisService {
 
     func describeStreamConsumer(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let reference = try consumer(input)
-        return try withStream(reference.stream) { (stream, _) throws(ServiceError) in
+        return try withStream(reference.stream, onlyRecords: true) { (stream, _) throws(ServiceError) in
             var description = stream.consumers[try stream.position(of: reference)].description
             description["StreamARN"] = .string(stream.arn)
             return .tree(["ConsumerDescription": description])
@@ -55,7 +55,7 @@ extension KinesisService {
         let limit = min(input["MaxResults"]?.int ?? 100, 100)
         let created = input["StreamCreationTimestamp"]?.time
         let after = page.after
-        return try withStream(name) { (stream, moment) throws(ServiceError) in
+        return try withStream(name, onlyRecords: true) { (stream, moment) throws(ServiceError) in
             try stream.check(created: created)
             let following = stream.consumers.drop { $0.name <= after }
             let consumers = following.prefix(limit)
@@ -111,7 +111,8 @@ extension KinesisService {
         let shard = input["ShardId"]?.string ?? ""
         let position = input["StartingPosition"] ?? [:]
         let lifetime = configuration.subscriptionLifetime
-        let subscriber = try withStream(reference.stream) { (stream, moment) throws(ServiceError) in
+        // Subscriptions are not kept.
+        let subscriber = try withStream(reference.stream, onlyRecords: true) { (stream, moment) throws(ServiceError) in
             try stream.subscribe(
                 reference, shard: shard, type: position["Type"]?.string ?? "",
                 number: position["SequenceNumber"]?.string, timestamp: position["Timestamp"]?.time, at: moment,

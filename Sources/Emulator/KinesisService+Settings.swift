@@ -29,7 +29,7 @@ extension KinesisService {
 
     func listTagsForStream(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let limit = input["Limit"]?.int ?? ResourceState.tagsMax
-        return try withStream(try streamName(input)) { (stream, _) throws(ServiceError) in
+        return try withStream(try streamName(input), onlyRecords: true) { (stream, _) throws(ServiceError) in
             let tags = stream.resource.listed(after: input["ExclusiveStartTagKey"]?.string)
             return .tree(["Tags": .list(Array(tags.prefix(limit))), "HasMoreTags": .bool(tags.count > limit)])
         }
@@ -50,7 +50,7 @@ extension KinesisService {
     }
 
     func listTagsForResource(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
-        .tree(["Tags": .list(try withResource(input) { (resource, _) in resource.listed() })])
+        .tree(["Tags": .list(try withResource(input, onlyRecords: true) { (resource, _) in resource.listed() })])
     }
 
     // MARK: Policies
@@ -63,7 +63,7 @@ extension KinesisService {
     }
 
     func getResourcePolicy(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
-        let policy = try withResource(input) { (resource, _) in resource.policy }
+        let policy = try withResource(input, onlyRecords: true) { (resource, _) in resource.policy }
         guard let policy else {
             throw ServiceError(
                 "ResourceNotFoundException",
@@ -77,15 +77,16 @@ extension KinesisService {
         return .empty
     }
 
-    /// Runs `body` with what `ResourceARN` names, a stream or a consumer.
+    /// Runs `body` with what `ResourceARN` names, a stream or a consumer; `onlyRecords` as for `withStream`.
     private func withResource<T: Sendable>(
-        _ input: AWSValue, _ body: (inout ResourceState, _ described: String) throws(ServiceError) -> T
+        _ input: AWSValue, onlyRecords: Bool = false,
+        _ body: (inout ResourceState, _ described: String) throws(ServiceError) -> T
     ) throws(ServiceError) -> T {
         let arn = input["ResourceARN"]?.string ?? ""
         if arn.contains("/consumer/") {
             let reference = try consumer(arn: arn)
             try checkStreamID(input, isOf: reference.stream)
-            return try withStream(reference.stream) { (stream, _) throws(ServiceError) in
+            return try withStream(reference.stream, onlyRecords: onlyRecords) { (stream, _) throws(ServiceError) in
                 let position = try stream.position(of: reference)
                 return try body(
                     &stream.consumers[position].resource,
@@ -94,7 +95,7 @@ extension KinesisService {
         }
         let name = try streamName(["StreamARN": .string(arn)])
         try checkStreamID(input, isOf: name)
-        return try withStream(name) { (stream, _) throws(ServiceError) in
+        return try withStream(name, onlyRecords: onlyRecords) { (stream, _) throws(ServiceError) in
             let described = stream.described
             return try body(&stream.resource, described)
         }

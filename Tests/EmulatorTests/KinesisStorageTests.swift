@@ -171,6 +171,34 @@ struct KinesisStorageTests {
         #expect(try await second.kinesis.listStreams() == ["words"])
     }
 
+    @Test func aFullDiskHindersNoReaderWhereTheStreamChangedByItself() async throws {
+        var configuration = EmulatorConfiguration.immediate
+        configuration.streamStatusDelay = .seconds(1)
+        let files = MemoryFiles()
+        let subject = try subject(files, configuration)
+        try await subject.stream()
+        let stream: AWSValue = .string(Subject.arn())
+        let policy: AWSValue = #"{"Statement":[]}"#
+        let input: AWSValue = ["StreamARN": stream, "ConsumerName": "readers"]
+        let consumer = try #require(
+            try await subject.call("RegisterStreamConsumer", input)["Consumer"]?["ConsumerARN"]?.string)
+        for resource in [stream, .string(consumer)] {
+            try await subject.call("PutResourcePolicy", ["ResourceARN": resource, "Policy": policy])
+        }
+        files.room = 0
+        // The consumer becomes ACTIVE, which cannot be kept.
+        clock.advance(.seconds(1))
+        for resource in [stream, .string(consumer)] {
+            #expect(try await subject.call("GetResourcePolicy", ["ResourceARN": resource])["Policy"] == policy)
+            #expect(try await subject.call("ListTagsForResource", ["ResourceARN": resource])["Tags"] == [])
+        }
+        #expect(try await subject.call("ListTagsForStream", ["StreamName": "words"])["Tags"] == [])
+        let description = try await subject.call("DescribeStreamConsumer", ["ConsumerARN": .string(consumer)])
+        #expect(description["ConsumerDescription"]?["ConsumerStatus"] == "ACTIVE")
+        #expect(try await subject.call("ListStreamConsumers", ["StreamARN": stream])["Consumers"]?.list?.count == 1)
+        #expect(try await subject.subscribe(consumer).event().texts == [])
+    }
+
     @Test func whatAFullDiskDoesNotTakeHasNotHappened() async throws {
         var configuration = EmulatorConfiguration.immediate
         configuration.streamStatusDelay = .seconds(1)
