@@ -102,11 +102,13 @@ extension KinesisStream {
         let found = consumers.firstIndex {
             $0.name == reference.name && (reference.arn == nil || $0.arn == reference.arn)
         }
-        guard let found else { throw consumerNotFound(reference.arn ?? reference.name) }
+        guard let found else { throw .consumerNotFound(reference.arn ?? reference.name, account: account) }
         return found
     }
+}
 
-    func consumerNotFound(_ named: String) -> ServiceError {
+extension ServiceError {
+    static func consumerNotFound(_ named: String, account: String) -> ServiceError {
         ServiceError("ResourceNotFoundException", "Consumer \(named), account \(account) not found.")
     }
 }

@@ -93,7 +93,7 @@ extension KinesisService {
         guard parts.count == 4, let colon = parts[3].lastIndex(of: ":"),
             "\(parts[0])/\(parts[1])" == configuration.arn(ofStream: String(parts[1]))
         else {
-            throw ServiceError("ResourceNotFoundException", "Consumer \(arn), account \(account) not found.")
+            throw .consumerNotFound(arn, account: String(account))
         }
         return ConsumerReference(stream: String(parts[1]), name: String(parts[3][..<colon]), arn: arn)
     }
@@ -104,15 +104,14 @@ extension KinesisService {
         let reference = try consumer(arn: input["ConsumerARN"]?.string ?? "")
         let slot: Slot
         do { slot = try self.slot(reference.stream) } catch {
-            throw ServiceError(
-                "ResourceNotFoundException",
-                "Consumer \(reference.arn ?? ""), account \(configuration.accountID) not found.")
+            throw .consumerNotFound(reference.arn ?? "", account: configuration.accountID)
         }
         let shard = input["ShardId"]?.string ?? ""
         let position = input["StartingPosition"] ?? [:]
         let lifetime = configuration.subscriptionLifetime
         // Subscriptions are not kept.
-        let subscriber = try withStream(reference.stream, onlyRecords: true) { (stream, moment) throws(ServiceError) in
+        let subscriber = try withStream(reference.stream, in: slot, onlyRecords: true) {
+            (stream, moment) throws(ServiceError) in
             try stream.subscribe(
                 reference, shard: shard, type: position["Type"]?.string ?? "",
                 number: position["SequenceNumber"]?.string, timestamp: position["Timestamp"]?.time, at: moment,

@@ -125,7 +125,14 @@ package final class KinesisService: Sendable {
     func withStream<T: Sendable>(
         _ name: String, onlyRecords: Bool = false, _ body: (inout KinesisStream, Moment) throws(ServiceError) -> T
     ) throws(ServiceError) -> T {
-        let slot = try slot(name)
+        try withStream(name, in: try slot(name), onlyRecords: onlyRecords, body)
+    }
+
+    /// The same with the stream that was found in `slot`, whatever has its name by now.
+    func withStream<T: Sendable>(
+        _ name: String, in slot: Slot, onlyRecords: Bool = false,
+        _ body: (inout KinesisStream, Moment) throws(ServiceError) -> T
+    ) throws(ServiceError) -> T {
         let moment = moment
         let result: T? = try slot.stream.withLock { (stream) throws(ServiceError) in
             stream.settle(at: moment)

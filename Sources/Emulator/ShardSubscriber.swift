@@ -103,7 +103,7 @@ extension KinesisStream {
         let subscriber = shards[position].subscribers[place]
         var failure = subscriber.failure
         if failure == nil, !consumers.contains(where: { $0.arn == subscriber.consumerARN && $0.status == .active }) {
-            failure = consumerNotFound(subscriber.consumerARN)
+            failure = .consumerNotFound(subscriber.consumerARN, account: account)
         }
         if let failure {
             shards[position].subscribers.remove(at: place)

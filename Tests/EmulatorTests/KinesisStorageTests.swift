@@ -244,6 +244,19 @@ struct KinesisStorageTests {
         #expect(try await third.read(try await third.iterator()).texts == ["new"])
     }
 
+    @Test func whatWasFoundOfADeletedStreamIsNotTakenForTheNextOneOfItsName() async throws {
+        let subject = try subject(MemoryFiles())
+        let service = subject.emulator.kinesis
+        try await subject.stream()
+        let slot = try service.slot("words")
+        try await subject.call("DeleteStream", ["StreamName": "words"])
+        try await subject.stream()
+        #expect(throws: ServiceError.streamNotFound("words", account: "123456789012")) {
+            try service.withStream("words", in: slot) { (stream, _) in stream.name }
+        }
+        #expect(try service.withStream("words") { (stream, _) in stream.name } == "words")
+    }
+
     /// A property that is new must be kept, or be named here for one that need not be.
     @Test func nothingAStreamHasIsForgotten() {
         func names(_ value: Any) -> [String] { Mirror(reflecting: value).children.compactMap(\.label) }
