@@ -144,11 +144,12 @@ extension KinesisService {
         let isOnDemand = input["StreamModeDetails"]?["StreamMode"]?.string == "ON_DEMAND"
         let warmThroughput = input["WarmThroughputMiBps"]?.int
         if warmThroughput != nil { try checkWarmThroughput(warmThroughput, isOnDemand: isOnDemand, at: moment) }
-        if isOnDemand { try checkOnDemandRoom() }
+        let onDemand = onDemandStreams
         let enforces = configuration.enforcesScalingLimits
         let room = shardRoom()
         let configuration = configuration
         try startUpdate(of: try streamName(input)) { (stream, moment) throws(ServiceError) in
+            if isOnDemand, !stream.isOnDemand { try Self.checkOnDemandRoom(onDemand, configuration) }
             stream.modeChanges.removeAll { moment.wall - $0 >= .seconds(24 * 3600) }
             if enforces, stream.modeChanges.count >= Self.modeChangesMax {
                 throw ServiceError(
@@ -222,11 +223,12 @@ extension KinesisService {
 
     var onDemandStreams: Int { all(\.isOnDemand).count { $0 } }
 
-    func checkOnDemandRoom() throws(ServiceError) {
-        guard onDemandStreams < Self.onDemandStreamsMax else {
+    /// - Parameter count: of the streams in that mode, without the one that is to get it.
+    static func checkOnDemandRoom(_ count: Int, _ configuration: EmulatorConfiguration) throws(ServiceError) {
+        guard count < onDemandStreamsMax else {
             throw ServiceError(
                 "LimitExceededException",
-                "The account \(configuration.accountID) cannot have more than \(Self.onDemandStreamsMax) streams in "
+                "The account \(configuration.accountID) cannot have more than \(onDemandStreamsMax) streams in "
                     + "On-Demand mode.")
         }
     }

@@ -18,7 +18,7 @@ extension KinesisService {
         let moment = moment
         let warmThroughput = input["WarmThroughputMiBps"]?.int
         if warmThroughput != nil { try checkWarmThroughput(warmThroughput, isOnDemand: isOnDemand, at: moment) }
-        if isOnDemand { try checkOnDemandRoom() }
+        if isOnDemand { try Self.checkOnDemandRoom(onDemandStreams, configuration) }
         let shards = max(count, warmThroughput ?? 0)
         let room = shardRoom()
         if shards > room { throw .shardLimitExceeded(adding: shards, room: room, configuration) }

@@ -217,6 +217,26 @@ import Testing
         }
     }
 
+    @Test("An account has fifty on-demand streams, each of which can be asked to stay one")
+    func onDemandMax() async throws {
+        try await through(.inProcess) { (subject) async throws in
+            let mode: AWSValue = ["StreamMode": "ON_DEMAND"]
+            func create(_ name: String) async throws -> String? {
+                try await subject.failure(
+                    "CreateStream", ["StreamName": .string(name), "StreamModeDetails": mode])?.type
+            }
+            func change(_ name: String) async throws -> String? {
+                try await subject.failure(
+                    "UpdateStreamMode", ["StreamARN": .string(Subject.arn(name)), "StreamModeDetails": mode])?.type
+            }
+            try await subject.stream()
+            for number in 0..<50 { #expect(try await create("stream-\(number)") == nil) }
+            #expect(try await create("one-more") == "LimitExceededException")
+            #expect(try await change("words") == "LimitExceededException")
+            #expect(try await change("stream-0") == nil)
+        }
+    }
+
     @Test("Warm throughput needs a commitment, and opens as many shards")
     func warmThroughput() async throws {
         try await through(.inProcess) { (subject) async throws in
