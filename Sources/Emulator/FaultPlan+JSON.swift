@@ -115,7 +115,7 @@ private struct FaultReader {
         let units: [(String, Double)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)]
         for (unit, seconds) in units where text.hasSuffix(unit) {
             guard let count = Double(text.dropLast(unit.count)), count >= 0, count * seconds < 1e9 else { break }
-            return .nanoseconds(Int64(count * seconds * 1e9))
+            return .nanoseconds(Int64((count * seconds * 1e9).rounded()))
         }
         throw FaultPlanError(path: "\(path).\(name)", reason: #"expected a time such as "500ms", "10s", "2m", "1h""#)
     }

@@ -160,6 +160,12 @@ import Testing
                 ]))
     }
 
+    @Test("Times are read as they were written")
+    func times() throws {
+        let plan = FaultPlan((1...5000).map { Fault(.delay(.milliseconds($0)), from: .nanoseconds($0)) })
+        #expect(try FaultPlan(json: JSON.encode(plan.json)) == plan)
+    }
+
     @Test(
         "A wrong plan is refused with the place and what was expected",
         arguments: [
