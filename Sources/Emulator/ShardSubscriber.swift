@@ -33,6 +33,7 @@ struct ShardSubscriber: Sendable {
     /// How soon a consumer may subscribe to the same shard again.
     static let interval: Duration = .seconds(5)
     static let bytesPerSecond = 2 << 20
+    static let eventRecordsMax = 10_000
     /// Data and keys in one event, unless one record alone has more.
     static let eventBytesMax = 1 << 20
 }
@@ -116,7 +117,7 @@ extension KinesisStream {
         shards[position].log.trim(before: trimHorizon(at: moment))
         let hasRecords = shards[position].log.end > subscriber.position
         if hasRecords, !isPaced || moment.now >= subscriber.sendsAt {
-            return .send(records(position, place, at: moment))
+            return .send(event(position, place, countMax: ShardSubscriber.eventRecordsMax, at: moment))
         }
         if !hasRecords, !shards[position].isOpen {
             shards[position].subscribers.remove(at: place)
@@ -124,19 +125,18 @@ extension KinesisStream {
             return .sendLast(
                 Self.event(RecordsWriter(.json, count: 0, bytes: 0).finish(last: last, millisBehindLatest: 0)))
         }
-        if moment.now >= subscriber.idleAt { return .send(idle(position, place, at: moment)) }
+        if moment.now >= subscriber.idleAt { return .send(event(position, place, countMax: 0, at: moment)) }
         var until = min(subscriber.idleAt, subscriber.endsAt)
         if hasRecords { until = min(until, subscriber.sendsAt) }
         if status != .active { until = min(until, statusUntil) }
         return .wait(until: until)
     }
 
-    private mutating func records(_ position: Int, _ place: Int, at moment: Moment) -> [UInt8] {
+    /// The next event of the subscription at `place`: up to `countMax` records, and where its reader is now.
+    private mutating func event(_ position: Int, _ place: Int, countMax: Int, at moment: Moment) -> [UInt8] {
         let shard = shards[position]
         let start = min(max(shard.subscribers[place].position, shard.log.first), shard.log.end)
-        let (range, bytes) = shard.log.page(from: start, countMax: 10_000, bytesMax: ShardSubscriber.eventBytesMax)
-        // All that was there may have expired.
-        guard !range.isEmpty else { return idle(position, place, at: moment) }
+        let (range, bytes) = shard.log.page(from: start, countMax: countMax, bytesMax: ShardSubscriber.eventBytesMax)
         var writer = RecordsWriter(.json, count: range.count, bytes: bytes)
         shard.append(range, to: &writer, encryption)
         let cost = Duration.nanoseconds(Int64(Double(bytes) / Double(ShardSubscriber.bytesPerSecond) * 1e9))
@@ -147,17 +147,6 @@ extension KinesisStream {
             writer.finish(
                 last: ("ContinuationSequenceNumber", continuation(shard, range.upperBound, at: moment)),
                 millisBehindLatest: shard.millisBehind(range.upperBound, at: moment)))
-    }
-
-    private mutating func idle(_ position: Int, _ place: Int, at moment: Moment) -> [UInt8] {
-        let shard = shards[position]
-        let next = max(shard.subscribers[place].position, shard.log.first)
-        shards[position].subscribers[place].position = next
-        shards[position].subscribers[place].idleAt = moment.now + ShardSubscriber.idle
-        return Self.event(
-            RecordsWriter(.json, count: 0, bytes: 0).finish(
-                last: ("ContinuationSequenceNumber", continuation(shard, next, at: moment)),
-                millisBehindLatest: shard.millisBehind(next, at: moment)))
     }
 
     /// The number after which record `next` comes: that of the record before, or the shard's starting number.
