@@ -68,7 +68,7 @@ struct RecordsWriter {
     ) {
         CBOR.append(.map, isEncrypted ? 5 : 4, to: &out)
         CBOR.append(string: "SequenceNumber", to: &out)
-        CBOR.append(string: number.description, to: &out)
+        append(cbor: number)
         CBOR.append(string: "ApproximateArrivalTimestamp", to: &out)
         CBOR.append(time: UnixTime(milliseconds: entry.arrival), to: &out)
         CBOR.append(string: "Data", to: &out)
@@ -77,6 +77,15 @@ struct RecordsWriter {
         CBOR.append(.text, UInt64(key.count), to: &out)
         out.append(contentsOf: key)
         if isEncrypted { for text in ["EncryptionType", "KMS"] { CBOR.append(string: text, to: &out) } }
+    }
+
+    /// The digits as text, whose count is known only once they are there.
+    private mutating func append(cbor number: SequenceNumber) {
+        // A number of the service's layout has 56; up to 255 have a head of the same two bytes.
+        CBOR.append(.text, 56, to: &out)
+        let start = out.count
+        number.appendDigits(to: &out)
+        out[start - 1] = UInt8(truncatingIfNeeded: out.count - start)
     }
 
     /// The whole answer.
