@@ -75,10 +75,9 @@ package final class Emulator: Sendable {
             call = try ServiceCall(request, requiresSignature: requiresSignature)
             try checkDate(of: request)
         } catch {
-            return .whole(
-                respond(
-                    .failure(error), service: ServiceCall.target(of: request).service, operation: nil,
-                    in: ServiceCall.encoding(of: request)))
+            let service = ServiceCall.target(of: request).service
+            let encoding = ServiceCall.encoding(of: request, for: service)
+            return .whole(respond(.failure(error), service: service, operation: nil, in: encoding))
         }
         let decision = faults.decide(call, at: time.now()) { self.shards(touchedBy: call) }
         if decision.delay > .zero {

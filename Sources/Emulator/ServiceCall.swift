@@ -22,7 +22,7 @@ struct ServiceCall: Sendable {
         guard let service = target.service, let operation = target.operation else {
             throw ServiceError("UnknownOperationException")
         }
-        encoding = Self.encoding(of: request)
+        encoding = Self.encoding(of: request, for: service)
         // What a text holds is told back to its readers, so it must be one.
         if encoding == .json, !Self.isText(request.body) { throw .serialization() }
         do {
@@ -48,8 +48,8 @@ struct ServiceCall: Sendable {
     }
 
     /// What the content type names; JSON where it names nothing, and for DynamoDB, which speaks nothing else.
-    static func encoding(of request: Request) -> WireEncoding {
-        if target(of: request).service == .dynamodb { return .json }
+    static func encoding(of request: Request, for service: AWSService?) -> WireEncoding {
+        if service == .dynamodb { return .json }
         return WireEncoding(contentType: request.headers["Content-Type"]) ?? .json
     }
 

@@ -21,9 +21,9 @@ package struct CapturedExchange: Sendable {
         self.at = at
         isHTTP2 = exchange.isHTTP2
         isTLS = exchange.connection.isTLS
-        encoding = ServiceCall.encoding(of: request)
         milliseconds = Double(took.wholeNanoseconds / 1000) / 1000
         let target = ServiceCall.target(of: request)
+        encoding = ServiceCall.encoding(of: request, for: target.service)
         if let service = target.service, let name = target.operation {
             operation = EmulatorCounters.name(service, name)
             if !request.body.isEmpty { input = try? encoding.decode(Bytes(request.body)) }
