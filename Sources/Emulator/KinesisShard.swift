@@ -36,17 +36,11 @@ struct KinesisShard: Sendable {
     /// Those that read this shard by fan-out, and those that were ended and have not been told yet.
     var subscribers: [ShardSubscriber] = []
 
-    init(
-        index: Int, range: HashKeyRange, parents: [KinesisShard] = [], openedAt: UnixTime
-    ) {
-        self.index = index
-        id = Self.id(ofIndex: index)
-        self.range = range
-        parent = parents.first?.id
-        adjacentParent = parents.dropFirst().first?.id
-        self.openedAt = openedAt
-        createdSeconds = parents.map { $0.createdSeconds + 1 }
-            .reduce(openedAt.milliseconds / 1000) { max($0, $1) }
+    init(index: Int, range: HashKeyRange, parents: [KinesisShard] = [], openedAt: UnixTime) {
+        self.init(
+            index: index, range: range, parentIDs: parents.map(\.id), openedAt: openedAt,
+            createdSeconds: parents.map { $0.createdSeconds + 1 }
+                .reduce(openedAt.milliseconds / 1000) { max($0, $1) })
     }
 
     /// A shard as it was kept.
