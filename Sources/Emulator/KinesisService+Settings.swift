@@ -143,7 +143,7 @@ extension KinesisService {
     func updateStreamMode(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let isOnDemand = input["StreamModeDetails"]?["StreamMode"]?.string == "ON_DEMAND"
         let warmThroughput = input["WarmThroughputMiBps"]?.int
-        if warmThroughput != nil { try checkWarmThroughput(warmThroughput, isOnDemand: isOnDemand, at: moment) }
+        if let warmThroughput { try checkWarmThroughput(warmThroughput, isOnDemand: isOnDemand, at: moment) }
         let onDemand = onDemandStreams
         let enforces = configuration.enforcesScalingLimits
         let room = shardRoom()
@@ -199,9 +199,9 @@ extension KinesisService {
         }
     }
 
-    func checkWarmThroughput(_ target: Int?, isOnDemand: Bool, at moment: Moment) throws(ServiceError) {
+    func checkWarmThroughput(_ target: Int, isOnDemand: Bool, at moment: Moment) throws(ServiceError) {
         try Self.checkWarmThroughput(
-            target ?? 0, isOnDemand: isOnDemand, isCommitted: account(at: moment.wall).isCommitted)
+            target, isOnDemand: isOnDemand, isCommitted: account(at: moment.wall).isCommitted)
     }
 
     private static func checkWarmThroughput(

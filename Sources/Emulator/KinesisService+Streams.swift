@@ -17,7 +17,7 @@ extension KinesisService {
         }
         let moment = moment
         let warmThroughput = input["WarmThroughputMiBps"]?.int
-        if warmThroughput != nil { try checkWarmThroughput(warmThroughput, isOnDemand: isOnDemand, at: moment) }
+        if let warmThroughput { try checkWarmThroughput(warmThroughput, isOnDemand: isOnDemand, at: moment) }
         if isOnDemand { try Self.checkOnDemandRoom(onDemandStreams, configuration) }
         let shards = max(count, warmThroughput ?? 0)
         let room = shardRoom()
