@@ -41,20 +41,12 @@ extension KinesisService {
 
     func listStreamConsumers(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let name = try streamName(input)
-        var page = PageToken(.consumers(stream: name), after: "", created: moment.wall)
-        if let token = input["NextToken"]?.string {
-            if input["StreamCreationTimestamp"] != nil {
-                throw .invalidArgument("NextToken and StreamCreationTimestamp cannot be provided together.")
-            }
-            guard let given = PageToken(token), given.list == page.list else {
-                throw .invalidArgument("NextToken is invalid.")
-            }
-            if moment.wall - given.created > Self.pageTokenLifetime { throw .nextTokenExpired }
-            page = given
+        if input["NextToken"] != nil, input["StreamCreationTimestamp"] != nil {
+            throw .invalidArgument("NextToken and StreamCreationTimestamp cannot be provided together.")
         }
+        let after = try pageToken(input, of: .consumers(stream: name))?.after ?? ""
         let limit = min(input["MaxResults"]?.int ?? 100, 100)
         let created = input["StreamCreationTimestamp"]?.time
-        let after = page.after
         return try withStream(name, onlyRecords: true) { (stream, moment) throws(ServiceError) in
             try stream.check(created: created)
             let following = stream.consumers.drop { $0.name <= after }

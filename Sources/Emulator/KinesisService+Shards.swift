@@ -6,6 +6,14 @@ extension KinesisService {
     /// How long a NextToken is good for.
     static let pageTokenLifetime: Duration = .seconds(300)
 
+    /// The page of `list` that `NextToken` asks for; `nil` where there is none.
+    func pageToken(_ input: AWSValue, of list: PageToken.List) throws(ServiceError) -> PageToken? {
+        guard let token = input["NextToken"]?.string else { return nil }
+        guard let page = PageToken(token), page.list == list else { throw .invalidArgument("NextToken is invalid.") }
+        if moment.wall - page.created > Self.pageTokenLifetime { throw .nextTokenExpired }
+        return page
+    }
+
     func listShards(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
         let limit = min(input["MaxResults"]?.int ?? 1000, 1000)
         var page: PageToken

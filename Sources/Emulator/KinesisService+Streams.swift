@@ -87,14 +87,7 @@ extension KinesisService {
     }
 
     func listStreams(_ input: AWSValue) throws(ServiceError) -> ServiceAnswer {
-        var start = input["ExclusiveStartStreamName"]?.string
-        if let token = input["NextToken"]?.string {
-            guard let page = PageToken(token), page.list == .streams else {
-                throw .invalidArgument("NextToken is invalid.")
-            }
-            if moment.wall - page.created > Self.pageTokenLifetime { throw .nextTokenExpired }
-            start = page.after
-        }
+        let start = try pageToken(input, of: .streams)?.after ?? input["ExclusiveStartStreamName"]?.string
         let limit = min(input["Limit"]?.int ?? 100, 100)
         let following = all { stream -> (name: String, summary: AWSValue) in
             let summary = stream.summary
