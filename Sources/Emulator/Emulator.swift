@@ -55,6 +55,14 @@ package final class Emulator: Sendable {
         case whole(Response)
         /// Answered with status 200; more comes for as long as somebody reads.
         case stream(any ResponseStream)
+
+        /// As a stream in any case, as `Transport.open` answers.
+        package var opened: any ResponseStream {
+            switch self {
+            case .whole(let response): WholeResponseStream(response)
+            case .stream(let stream): stream
+            }
+        }
     }
 
     /// Answers one request as the service would. The connection may be lost instead, when the fault plan says so.

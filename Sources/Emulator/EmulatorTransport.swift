@@ -43,13 +43,9 @@ package struct EmulatorTransport: Transport {
     }
 
     package func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
-        let answer = try await carry(request) { (deadline) throws(ConnectionLost) in
+        try await carry(request) { (deadline) throws(ConnectionLost) in
             try await emulator.answer(request, requiresSignature: false, deadline: deadline)
-        }
-        switch answer {
-        case .whole(let response): return WholeResponseStream(response)
-        case .stream(let stream): return stream
-        }
+        }.opened
     }
 
     /// There and back again.

@@ -5,7 +5,6 @@ import Machine
 struct RecordsWriter {
     private let encoding: WireEncoding
     private(set) var out: [UInt8] = []
-    private var isFirst = true
 
     /// - Parameters:
     ///   - count: of the records that follow.
@@ -37,8 +36,7 @@ struct RecordsWriter {
         _ entry: ShardLog.Entry, _ number: SequenceNumber, _ data: Bytes, _ key: ArraySlice<UInt8>,
         _ isEncrypted: Bool
     ) {
-        if !isFirst { out.append(UInt8(ascii: ",")) }
-        isFirst = false
+        if out.last != UInt8(ascii: "[") { out.append(UInt8(ascii: ",")) }
         out.append(contentsOf: #"{"SequenceNumber":""#.utf8)
         number.appendDigits(to: &out)
         out.append(contentsOf: #"","ApproximateArrivalTimestamp":"#.utf8)
@@ -111,7 +109,6 @@ struct RecordsWriter {
 struct OutcomesWriter {
     private let encoding: WireEncoding
     private var out: [UInt8] = []
-    private var isFirst = true
     private(set) var refused = 0
     private let isEncrypted: Bool
 
@@ -140,8 +137,7 @@ struct OutcomesWriter {
     private mutating func append(_ first: (name: String, value: String), _ second: (name: String, value: String)) {
         switch encoding {
         case .json:
-            out.append(contentsOf: isFirst ? #"{""#.utf8 : #",{""#.utf8)
-            isFirst = false
+            out.append(contentsOf: out.last == UInt8(ascii: "[") ? #"{""#.utf8 : #",{""#.utf8)
             out.append(contentsOf: first.name.utf8)
             out.append(contentsOf: #"":"#.utf8)
             JSON.append(string: first.value, to: &out)

@@ -254,8 +254,3 @@ extension KinesisService {
         }
     }
 }
-
-extension KinesisStream {
-    /// As messages name it.
-    fileprivate var described: String { "stream \(name) under account \(account)" }
-}

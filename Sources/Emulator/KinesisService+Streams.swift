@@ -29,7 +29,7 @@ extension KinesisService {
             recordBytesMax: recordBytesMax ?? configuration.recordBytesMax, configuration: configuration, at: moment)
         stream.warmThroughput = warmThroughput
         if let tags = input["Tags"]?.map {
-            try stream.resource.add(tags, to: "stream \(name) under account \(stream.account)")
+            try stream.resource.add(tags, to: stream.described)
         }
         try insert(stream)
         return .empty

@@ -172,6 +172,9 @@ struct KinesisStream: Sendable {
 
     // MARK: Errors that several operations share
 
+    /// As messages name it.
+    var described: String { "stream \(name) under account \(account)" }
+
     var notFound: ServiceError { .streamNotFound(name, account: account) }
 
     func shardNotFound(_ id: String) -> ServiceError {
@@ -193,7 +196,7 @@ struct KinesisStream: Sendable {
     func check(created time: UnixTime?) throws(ServiceError) {
         // Clients round it to seconds.
         guard let time, time.milliseconds / 1000 != created.milliseconds / 1000 else { return }
-        throw .streamNotFound(name, account: account)
+        throw notFound
     }
 }
 

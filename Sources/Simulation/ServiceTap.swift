@@ -46,9 +46,7 @@ struct ServiceTap: Transport {
     }
 
     private func perform(_ request: Request) async throws(TransportError) -> Response {
-        do { return try await emulator.handle(request, requiresSignature: false) } catch {
-            throw TransportError(.closed, "the connection was closed", requestWasSent: true)
-        }
+        try await EmulatorDoor(emulator: emulator).send(request)
     }
 
     private func write(_ request: Request) async throws(TransportError) -> Response {

@@ -61,12 +61,7 @@ struct EmulatorDoor: Transport {
     }
 
     func open(_ request: Request) async throws(TransportError) -> any ResponseStream {
-        do {
-            switch try await emulator.answer(request, requiresSignature: false) {
-            case .whole(let response): return WholeResponseStream(response)
-            case .stream(let stream): return stream
-            }
-        } catch {
+        do { return try await emulator.answer(request, requiresSignature: false).opened } catch {
             throw TransportError(.closed, "the connection was closed", requestWasSent: true)
         }
     }
