@@ -37,7 +37,7 @@ package struct DynamoDBSettings: Sendable {
     }
 }
 
-/// DynamoDB in memory: the operations of the 2012-08-10 API over one lock per table.
+/// DynamoDB: the operations of the 2012-08-10 API over one lock per table.
 package final class DynamoDBService: Sendable {
     let account: String
     let region: String

@@ -2,7 +2,7 @@ package import AWSWire
 package import Machine
 import Synchronization
 
-/// Kinesis and DynamoDB of one account, in memory, and of CloudWatch what counts metrics. Both doors
+/// Kinesis and DynamoDB of one account, and of CloudWatch what counts metrics. Both doors
 /// (`EmulatorTransport` in process, `EmulatorServer` on a port) lead to `answer`, where the fault plan stands in
 /// front of the stores.
 ///

@@ -2,7 +2,7 @@ import AWSWire
 import Machine
 import Synchronization
 
-/// Kinesis Data Streams in memory: the operations of the 2013-12-02 API over one lock per stream.
+/// Kinesis Data Streams: the operations of the 2013-12-02 API over one lock per stream.
 ///
 /// Encryption, tags, policies and monitoring are kept and told, and do nothing else. Not emulated: the rate limits of
 /// control operations and of GetShardIterator. On-demand streams begin with four shards and do not scale by themselves,
@@ -40,9 +40,7 @@ package final class KinesisService: Sendable {
     func handle(
         operation: String, input: AWSValue, encoding: WireEncoding, throttledShards: Set<String>
     ) throws(ServiceError) -> ServiceAnswer {
-        guard let members = KinesisMember.byOperation[operation] else {
-            throw ServiceError("UnknownOperationException", "\(operation) is not emulated.")
-        }
+        guard let members = KinesisMember.byOperation[operation] else { throw Self.notEmulated(operation) }
         try KinesisInput.check(input, members)
         switch operation {
         case "GetRecords": return try getRecords(input, encoding)
@@ -83,8 +81,13 @@ package final class KinesisService: Sendable {
         case "UpdateMaxRecordSize": return try updateMaxRecordSize(input)
         case "UpdateStreamWarmThroughput": return try updateStreamWarmThroughput(input)
         case "DescribeAccountSettings": return .tree(account(at: moment.wall).description)
-        default: return try updateAccountSettings(input)
+        case "UpdateAccountSettings": return try updateAccountSettings(input)
+        default: throw Self.notEmulated(operation)
         }
+    }
+
+    private static func notEmulated(_ operation: String) -> ServiceError {
+        ServiceError("UnknownOperationException", "\(operation) is not emulated.")
     }
 
     // MARK: Streams
