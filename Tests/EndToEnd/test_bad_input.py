@@ -41,6 +41,7 @@ GOOD = dict(processor="count", applicationName="shardtop-bad", streamName="order
     ["put", "orders", "--keys", "0"], ["put", "orders", "--hot", "2"], ["status"],
     ["status", "app", "--format", "xml"], ["lease", "evict"], ["shard", "split", "orders", SHARD, "--at", "-1"],
     ["shard", "merge", "orders", SHARD], ["consume"], ["watch"], ["demo", "--no-such-flag"],
+    ["simulate", "--seed", "1", "--fan-out", "1.5"], ["simulate", "--seed", "1", "--fan-out", "-0.1"],
 ])
 def test_wrong_usage_ends_with_2(bench, arguments):
     ended = bench.run(*arguments, seconds=20)

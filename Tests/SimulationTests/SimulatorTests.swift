@@ -142,3 +142,12 @@ func aDriftingClockWakesItsSleepersByItsOwnTime(driftPPM: Int64) {
     let expected = 1e12 / (1 + Double(driftPPM) / 1e6)
     #expect(abs(Double(global.nanoseconds) - expected) < 10_000)
 }
+
+@Test func theFlagsOfAFleetSayHowItDiffersFromTheStandardOne() {
+    var options = SimulationOptions()
+    #expect(options.fleetFlags == "")
+    options.fanOut = 0.7
+    #expect(options.fleetFlags == " --fan-out 0.7")
+    options.javaWorkers = 2
+    #expect(options.fleetFlags == " --workers 5 --java 2 --fan-out 0.7")
+}

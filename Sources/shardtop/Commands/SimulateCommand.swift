@@ -21,7 +21,7 @@ struct SimulateCommand: AsyncParsableCommand {
     var java = 0
 
     @Option(help: "How many workers there are.")
-    var workers = 5
+    var workers = SimulationOptions().workers
 
     @Option(help: "Record the run of --seed for `replay`.")
     var record: String?
@@ -30,7 +30,7 @@ struct SimulateCommand: AsyncParsableCommand {
     var sabotage: String?
 
     @Option(help: "The part of the workers that read by enhanced fan-out, 0 to 1.")
-    var fanOut = 0.0
+    var fanOut = SimulationOptions().fanOut
 
     func run() async throws {
         var options = SimulationOptions()
@@ -40,6 +40,7 @@ struct SimulateCommand: AsyncParsableCommand {
                 "--workers \(workers) --java \(java): at least three workers, the Java ones among them", status: .usage)
         }
         (options.workers, options.javaWorkers) = (workers, java)
+        guard 0...1 ~= fanOut else { throw Failure("--fan-out \(fanOut): write a part, 0 to 1", status: .usage) }
         if let sabotage {
             guard let chosen = Sabotage(rawValue: sabotage) else {
                 throw Failure(
@@ -59,8 +60,8 @@ struct SimulateCommand: AsyncParsableCommand {
             return Output.print("noticed by \(bad.map(String.init).joined(separator: ", "))")
         }
         if let first = bad.first {
-            let fleet = java == 0 && workers == 5 ? "" : " --workers \(workers) --java \(java)"
-            throw Failure("replay the first with: shardtop simulate --seed \(first)\(fleet) --record failed.ndjson")
+            throw Failure(
+                "replay the first with: shardtop simulate --seed \(first)\(options.fleetFlags) --record failed.ndjson")
         }
     }
 
