@@ -63,29 +63,22 @@ extension AWSClient {
     private func refusal(_ stream: any ResponseStream, until deadline: Timestamp) async throws(TransportError) -> Bytes
     {
         let time = time
-        let result = await withTaskGroup(of: Result<Bytes, TransportError>?.self) { group in
+        let result = await withTaskGroup(of: Void.self) { group -> Result<Bytes, TransportError> in
             group.addTask {
-                var body: [UInt8] = []
-                do throws(TransportError) {
-                    while body.count < Self.refusalBytesMax, let piece = try await stream.next() {
-                        piece.withUnsafeBytes { body.append(contentsOf: $0) }
-                    }
-                } catch {
-                    if error.kind == .cancelled { return .failure(error) }
-                }
-                return .success(Bytes(body))
-            }
-            group.addTask {
-                try? await time.sleep(deadline)
+                // Who is cancelled closes nothing, for the reader has to hear that it was cancelled, too.
+                do { try await time.sleep(deadline) } catch { return }
                 stream.close()
-                return nil
             }
-            for await result in group {
-                guard let result else { continue }
-                group.cancelAll()
-                return result
+            defer { group.cancelAll() }
+            var body: [UInt8] = []
+            do throws(TransportError) {
+                while body.count < Self.refusalBytesMax, let piece = try await stream.next() {
+                    piece.withUnsafeBytes { body.append(contentsOf: $0) }
+                }
+            } catch {
+                if error.kind == .cancelled { return .failure(error) }
             }
-            return .success(Bytes())
+            return .success(Bytes(body))
         }
         return try result.get()
     }
