@@ -1,8 +1,9 @@
 import Machine
 
 extension RecordBatch {
-    /// Decodes a GetRecords answer without building a tree: data is base64-decoded onto its own place in the body,
-    /// which becomes the arena that all records share.
+    /// Decodes a GetRecords answer, or the payload of a `SubscribeToShardEvent`, which is JSON whatever the request was
+    /// written in, without building a tree: data is base64-decoded onto its own place in the body, which becomes the
+    /// arena that all records share. Whoever holds the only reference to the body and gives it away spares a copy.
     ///
     /// Strict where leniency would lose data: an answer without `Records`, or with a `NextShardIterator` or a child
     /// shard that is none, is malformed and never the end of a shard.
@@ -20,12 +21,6 @@ extension RecordBatch {
             millisBehindLatest: found.behind, childShards: found.children, arenaBytes: arena.count)
         continuationSequenceNumber = found.continuation
     }
-
-    /// Decodes the payload of a `SubscribeToShardEvent`, which is JSON whatever the request was written in.
-    ///
-    /// As strict as for GetRecords. Whoever holds the only reference to the message and gives it away spares a copy:
-    /// the data is decoded within the message's own bytes.
-    package init(event payload: consuming Bytes) throws(MalformedBody) { try self.init(json: payload) }
 
     private struct Found {
         var records: [RawRecord] = []
@@ -108,7 +103,7 @@ extension RecordBatch {
                 } else if try scanner.spells(name, "PartitionKey") {
                     try readKey(&scanner)
                 } else if try scanner.spells(name, "ApproximateArrivalTimestamp") {
-                    arrival = try scanner.value(depth: 2).double.map { UnixTime(seconds: $0) }
+                    arrival = try scanner.value(depth: 2).time
                 } else {
                     _ = try scanner.value(depth: 2)
                 }

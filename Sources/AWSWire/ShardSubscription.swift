@@ -22,6 +22,7 @@ public final class ShardSubscription: Sendable {
     /// The event whose `continuationSequenceNumber` is absent is the shard's last.
     public func next() async throws(AWSError) -> RecordBatch? {
         do throws(AWSError) { return try await nextEvent() } catch {
+            state.withLock { $0.messages = [] }
             close()
             throw error
         }
@@ -66,7 +67,7 @@ public final class ShardSubscription: Sendable {
         case "event":
             // What later versions of the service may add concerns no record.
             guard headers[":event-type"] == "SubscribeToShardEvent" else { return nil }
-            do { return try RecordBatch(event: payload) } catch { throw malformed(error.description) }
+            do { return try RecordBatch(json: payload) } catch { throw malformed(error.description) }
         case "exception":
             let body = (try? JSON.decode(payload)) ?? .null
             throw service(

@@ -41,11 +41,31 @@ private final class ScriptedStream: ResponseStream {
     func close() { state.withLock { $0.isClosed = true } }
 }
 
+/// A refusal whose words do not come: its reader waits until it is cancelled, and then for whoever may close it.
+private final class WordlessRefusal: ResponseStream {
+    let status = 400
+    let headers = [Header("Content-Type", "application/x-amz-json-1.1")]
+    private let isClosed = Mutex(false)
+    let pulled = Mutex(false)
+
+    func next() async throws(TransportError) -> Bytes? {
+        pulled.withLock { $0 = true }
+        while !Task.isCancelled { await Task.yield() }
+        for _ in 0..<200 {
+            if isClosed.withLock({ $0 }) { throw TransportError(.closed, "closed", requestWasSent: true) }
+            await Task.yield()
+        }
+        throw TransportError(.cancelled, "cancelled", requestWasSent: true)
+    }
+
+    func close() { isClosed.withLock { $0 = true } }
+}
+
 /// Answers each request with the next stream.
 private final class StreamTransport: Transport {
-    private let state: Mutex<(streams: [ScriptedStream], requests: [Request])>
+    private let state: Mutex<(streams: [any ResponseStream], requests: [Request])>
 
-    init(_ streams: ScriptedStream...) { state = Mutex((streams.reversed(), [])) }
+    init(_ streams: any ResponseStream...) { state = Mutex((streams.reversed(), [])) }
 
     var requests: [Request] { state.withLock { $0.requests } }
 
@@ -191,6 +211,40 @@ private func failure(_ body: () async throws -> Void) async -> AWSError? {
         #expect(error?.description == "Kinesis.SubscribeToShard: ResourceInUseException: another one")
         #expect(transport.requests.count == 1)
         #expect(stream.isClosed)
+    }
+
+    @Test func `who is cancelled while the words of a refusal are awaited hears that, and of no refusal`() async {
+        let refusal = WordlessRefusal()
+        let still = TimeSource(
+            now: { .zero }, wallClock: { UnixTime(milliseconds: 1_769_860_800_000) },
+            sleep: { _ in
+                while true {
+                    try Task.checkCancellation()
+                    await Task.yield()
+                }
+            })
+        let client = AWSClient(
+            .kinesis, region: "us-east-1", transport: StreamTransport(refusal),
+            credentials: StaticCredentials(accessKeyID: "ID", secretAccessKey: "secret"), time: still, encoding: .json,
+            seed: 1)
+        let task = Task {
+            await failure {
+                _ = try await KinesisClient(client).subscribeToShard(
+                    consumerARN: "arn:c", shard: "shardId-0", at: .trimHorizon)
+            }
+        }
+        while !refusal.pulled.withLock({ $0 }) { await Task.yield() }
+        task.cancel()
+        #expect(await task.value?.meaning == .cancelled)
+    }
+
+    @Test func `after an error nothing more comes of what came with it`() async throws {
+        let lost = TransportError(.closed, "closed", requestWasSent: true)
+        let exception = EventMessage.exception("ResourceInUseException", Bytes("{}")).encoded()
+        let stream = ScriptedStream([Bytes(initial + exception + frame(1))], failure: lost)
+        let subscription = try await subscribe(StreamTransport(stream))
+        #expect(await failure { _ = try await subscription.next() }?.meaning == .inUse)
+        #expect(await failure { _ = try await subscription.next() }?.cause == .transport(lost))
     }
 
     @Test func `an answer that is no event stream is malformed`() async throws {

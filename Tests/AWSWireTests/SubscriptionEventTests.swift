@@ -22,7 +22,7 @@ import Testing
         #expect(message == event)
         let payload = message.payload
         message.payload = Bytes()
-        let batch = try RecordBatch(event: payload)
+        let batch = try RecordBatch(json: payload)
         #expect(batch.records.map(\.sequenceNumber.description) == ["5", "6"])
         #expect(batch.records.map(\.data.text) == ["hello", ""])
         #expect(batch.records.map(\.partitionKey.text) == ["key", "ab"])
@@ -36,7 +36,7 @@ import Testing
     @Test func aMessageThatIsStillHeldIsLeftAsItIs() throws {
         let text = Self.payload(records: "[{\"SequenceNumber\":\"5\",\"Data\":\"aGVsbG8=\"}]")
         let payload = Bytes(text)
-        #expect(try RecordBatch(event: payload).records.first?.data.text == "hello")
+        #expect(try RecordBatch(json: payload).records.first?.data.text == "hello")
         #expect(payload.text == text)
     }
 
@@ -45,10 +45,10 @@ import Testing
             ,"ChildShards":[{"ShardId":"shardId-1","ParentShards":["shardId-0"],
             "HashKeyRange":{"StartingHashKey":"0","EndingHashKey":"9"}}]
             """
-        let batch = try RecordBatch(event: Bytes(Self.payload("null", more: children)))
+        let batch = try RecordBatch(json: Bytes(Self.payload("null", more: children)))
         #expect(batch.continuationSequenceNumber == nil)
         #expect(batch.childShards.map(\.shardID) == ["shardId-1"])
-        let silent = try RecordBatch(event: Bytes("{\"Records\":[],\"ChildShards\":null}"))
+        let silent = try RecordBatch(json: Bytes("{\"Records\":[],\"ChildShards\":null}"))
         #expect(silent.continuationSequenceNumber == nil)
         #expect(silent.childShards.isEmpty)
     }
@@ -61,13 +61,13 @@ import Testing
             payload(records: "null"), payload(more: ",\"ChildShards\":[{}]"), payload() + " x",
         ])
     func refuses(_ text: String) {
-        #expect(throws: MalformedBody.self) { try RecordBatch(event: Bytes(text)) }
+        #expect(throws: MalformedBody.self) { try RecordBatch(json: Bytes(text)) }
     }
 
     @Test func anEventCutOffAnywhereIsMalformed() {
         let whole = Array(Self.payload(records: "[{\"SequenceNumber\":\"5\",\"Data\":\"aGVsbG8=\"}]").utf8)
         for count in whole.indices {
-            #expect(throws: MalformedBody.self) { try RecordBatch(event: Bytes(Array(whole[..<count]))) }
+            #expect(throws: MalformedBody.self) { try RecordBatch(json: Bytes(Array(whole[..<count]))) }
         }
     }
 }
