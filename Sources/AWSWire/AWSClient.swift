@@ -21,7 +21,8 @@ public enum AWSService: String, Sendable, CaseIterable {
         }
     }
 
-    var name: String {
+    /// As it stands before an operation: `Kinesis.GetRecords`.
+    package var name: String {
         switch self {
         case .kinesis: "Kinesis"
         case .dynamodb: "DynamoDB"
@@ -115,13 +116,6 @@ public final class AWSClient: Sendable {
         try await send(operation, attemptsMax: attemptsMax, timeout: timeout) { $0.encode(input) }
     }
 
-    /// The same for a request that is written already, in JSON.
-    public func send(
-        _ operation: String, _ body: [UInt8], attemptsMax: Int? = nil, timeout: Duration? = nil
-    ) async throws(AWSError) -> Answer {
-        try await send(operation, attemptsMax: attemptsMax, timeout: timeout, only: .json) { _ in body }
-    }
-
     /// What the attempts of one call have in common.
     struct Call {
         var attempt = 1
@@ -135,10 +129,9 @@ public final class AWSClient: Sendable {
         var rejectedCredentials: Credentials?
     }
 
-    /// The same for a request that is written by `body`, in the encoding that the endpoint speaks or in `only` one.
+    /// The same for a request that is written by `body`, in the encoding that the endpoint speaks.
     package func send(
-        _ operation: String, attemptsMax: Int? = nil, timeout: Duration? = nil, only: WireEncoding? = nil,
-        _ body: (WireEncoding) -> [UInt8]
+        _ operation: String, attemptsMax: Int? = nil, timeout: Duration? = nil, _ body: (WireEncoding) -> [UInt8]
     ) async throws(AWSError) -> Answer {
         let limit = attemptsMax ?? retry.attemptsMax
         var call = Call()
@@ -148,7 +141,7 @@ public final class AWSClient: Sendable {
             if Task.isCancelled { throw cancelled(operation, call) }
             var error: AWSError
             do throws(AWSError) {
-                let answer = try await exchange(operation, only, body, key, timeout ?? requestTimeout)
+                let answer = try await exchange(operation, body, key, timeout ?? requestTimeout)
                 state.withLock { $0.budget.refund(call.cost) }
                 return answer
             } catch let failure {
@@ -204,43 +197,47 @@ public final class AWSClient: Sendable {
     /// not understood; until then requests go as JSON, which everybody speaks. An endpoint that does not answer in
     /// CBOR is asked once more in JSON at once, beside the attempts, and where that went better, only so from then on.
     private func exchange(
-        _ operation: String, _ only: WireEncoding?, _ body: (WireEncoding) -> [UInt8], _ key: Credentials,
-        _ timeout: Duration
+        _ operation: String, _ body: (WireEncoding) -> [UInt8], _ key: Credentials, _ timeout: Duration
     ) async throws(AWSError) -> Answer {
         let name = "\(service.name).\(operation)"
-        let known = only ?? state.withLock { $0.encoding }
-        let isRead = AWSError.isRead(name)
-        guard known == .cbor || known == nil && isRead else {
-            return try answer(name, try await sendOnce(operation, body(.json), .json, key, timeout), .json, key)
+        if let known = state.withLock({ $0.encoding }) ?? (AWSError.isRead(name) ? nil : .json) {
+            return try answer(name, try await sendOnce(operation, body(known), known, key, timeout), key)
         }
-        let response = try await sendOnce(operation, body(.cbor), .cbor, key, timeout)
-        let isCBOR =
-            WireEncoding(ofMap: response.body) == .cbor
-            || response.body.isEmpty && WireEncoding(contentType: response.headers["Content-Type"]) == .cbor
-        if isCBOR, known == nil { state.withLock { $0.encoding = .cbor } }
-        guard !isCBOR, known == nil, !Task.isCancelled else { return try answer(name, response, .cbor, key) }
-        let first = serviceError(name, response, .cbor, key)
-        guard response.status == 200 || first.mayMeanTheEncoding else {
-            return try answer(name, response, .cbor, key)
+        let first = try await sendOnce(operation, body(.cbor), .cbor, key, timeout)
+        if first.response.isCBOR {
+            state.withLock { $0.encoding = .cbor }
+            return try answer(name, first, key)
+        }
+        let error = serviceError(name, first.response, .cbor, key)
+        guard first.response.status == 200 || error.mayMeanTheEncoding, !Task.isCancelled else {
+            return try answer(name, first, key)
         }
         let second = try await sendOnce(operation, body(.json), .json, key, timeout)
+        let status = second.response.status
         let isBetter =
-            second.status == 200 || second.status < 500 && serviceError(name, second, .json, key).type != first.type
+            status == 200 || status < 500 && serviceError(name, second.response, .json, key).type != error.type
         if isBetter { state.withLock { $0.encoding = .json } }
-        return try answer(name, second, .json, key)
+        return try answer(name, second, key)
+    }
+
+    /// What came back for one request.
+    private struct Received {
+        var response: Response
+        /// Of the request.
+        var encoding: WireEncoding
+        var date: UnixTime?
     }
 
     private func sendOnce(
         _ operation: String, _ body: [UInt8], _ encoding: WireEncoding, _ key: Credentials, _ timeout: Duration
-    ) async throws(AWSError) -> Response {
+    ) async throws(AWSError) -> Received {
         let sent = time.wallClock()
         let request = signed(operation, body, encoding, key, timeout, sent: sent)
         let response: Response
         do { response = try await transport.send(request) } catch {
             throw AWSError(operation: "\(service.name).\(operation)", cause: .transport(error))
         }
-        learnClock(of: response.headers, sent: sent)
-        return response
+        return Received(response: response, encoding: encoding, date: learnClock(of: response.headers, sent: sent))
     }
 
     /// The request, signed and counted.
@@ -263,23 +260,22 @@ public final class AWSClient: Sendable {
         return request
     }
 
-    func learnClock(of headers: [Header], sent: UnixTime) {
-        guard let answered = headers["Date"].flatMap(HTTPDate.parse) else { return }
+    /// Returns the `Date` of the answer.
+    @discardableResult
+    func learnClock(of headers: [Header], sent: UnixTime) -> UnixTime? {
+        guard let answered = headers["Date"].flatMap(HTTPDate.parse) else { return nil }
         let received = time.wallClock()
         let now = time.now()
         state.withLock { $0.clock.learn(answered, sent: sent, received: received, at: now) }
+        return answered
     }
 
-    private func answer(
-        _ name: String, _ response: Response, _ encoding: WireEncoding, _ key: Credentials
-    ) throws(AWSError) -> Answer {
-        if response.status == 200 {
-            return Answer(
-                body: response.body, requestID: response.requestID,
-                date: response.headers["Date"].flatMap(HTTPDate.parse),
-                encoding: WireEncoding(ofMap: response.body) ?? encoding)
-        }
-        throw rejection(name, response, encoding, key)
+    private func answer(_ name: String, _ received: Received, _ key: Credentials) throws(AWSError) -> Answer {
+        let response = received.response
+        guard response.status == 200 else { throw rejection(name, response, received.encoding, key) }
+        return Answer(
+            body: response.body, requestID: response.requestID, date: received.date,
+            encoding: WireEncoding(ofMap: response.body) ?? received.encoding)
     }
 
     /// Why the service refused. One that says that our time is wrong sets the time of later signatures.
@@ -358,6 +354,12 @@ extension AWSError {
 }
 
 extension Response {
+    /// By the body, and by the content type where there is none.
+    fileprivate var isCBOR: Bool {
+        WireEncoding(ofMap: body) == .cbor
+            || body.isEmpty && WireEncoding(contentType: headers["Content-Type"]) == .cbor
+    }
+
     fileprivate var requestID: String? { headers["x-amzn-RequestId"] ?? headers["x-amz-request-id"] }
 }
 

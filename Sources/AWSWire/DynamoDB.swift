@@ -271,7 +271,7 @@ public struct DynamoDBClient: Sendable {
             "TotalSegments": totalSegments.map { .int(Int64($0)) }, "Limit": limit.map { .int(Int64($0)) },
             "ConsistentRead": consistent ? true : nil, "ReturnConsumedCapacity": "TOTAL",
         ])
-        let answer = try await client.send("Scan", JSON.encode(input), attemptsMax: attemptsMax, timeout: timeout)
+        let answer = try await client.send("Scan", input, attemptsMax: attemptsMax, timeout: timeout)
         let body = try client.decode("Scan", answer)
         // Rows that a scan does not show are taken for deleted: no list must never pass for an empty one.
         guard let items = body["Items"]?.list?.map({ Item(wire: $0) }) else {

@@ -44,6 +44,6 @@ package final class EmulatorCounters: Sendable {
     }
 
     static func name(_ service: AWSService, _ operation: String) -> String {
-        "\(service == .kinesis ? "Kinesis" : "DynamoDB").\(operation)"
+        "\(service.name).\(operation)"
     }
 }

@@ -90,7 +90,7 @@ extension Fault {
         if let worker, worker != call.worker { return false }
         if action == .expireIterator, call.operation != "GetRecords" { return false }
         if let operation {
-            let service = call.service == .kinesis ? "Kinesis" : "DynamoDB"
+            let service = call.service.name
             guard operation == call.operation || operation == service || operation == "\(service).\(call.operation)"
             else { return false }
         }

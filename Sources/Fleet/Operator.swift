@@ -149,7 +149,7 @@ package struct Operator: Sendable {
     }
 
     private func send(_ write: UpdateItem) async throws(AWSError) -> Sent {
-        let answer = try await dynamoDB.client.send("UpdateItem", JSON.encode(write.input), attemptsMax: 1)
+        let answer = try await dynamoDB.client.send("UpdateItem", write.input, attemptsMax: 1)
         let body = try? JSON.decode(answer.body)
         return .done(body?["Attributes"].flatMap { Item(wire: $0) }, requestID: answer.requestID)
     }
@@ -204,7 +204,7 @@ package struct Operator: Sendable {
         trail.attempt = 1
         if let refusal = await announce(&trail) { return .refused(refusal) }
         do throws(AWSError) {
-            let answer = try await kinesis.client.send(call.operation, JSON.encode(call.input), attemptsMax: 1)
+            let answer = try await kinesis.client.send(call.operation, call.input, attemptsMax: 1)
             trail.requestID = answer.requestID
             await conclude(&trail, "accepted")
             return .written(nil)
