@@ -64,10 +64,6 @@ public struct Bytes: Sendable {
         offset == 0 && count == arena.count ? arena : Array(arena[offset..<offset + count])
     }
 
-    /// The bytes as an array of the caller's own: the arena itself where nobody else holds it and it is whole.
-    @inlinable
-    public consuming func takeArray() -> [UInt8] { array }
-
     /// The whole arena as an array of the caller's own where nobody else holds it, and where in it the bytes lie.
     @inlinable
     public consuming func takeArena() -> (arena: [UInt8], range: Range<Int>) { (arena, offset..<offset + count) }

@@ -60,6 +60,20 @@ struct CBORScanner {
         }
     }
 
+    /// The head of an item of the kind `major`; where another one lies here it stays there, and `reason` is thrown.
+    @inline(__always)
+    private mutating func head(
+        _ major: CBOR.Major, orThrow reason: @autoclosure () -> String
+    ) throws(MalformedBody) -> Head {
+        let start = index
+        let head = try head()
+        guard head.major == major else {
+            index = start
+            throw malformed(reason())
+        }
+        return head
+    }
+
     mutating func end() throws(MalformedBody) {
         guard index == buffer.count else { throw malformed("trailing bytes") }
     }
@@ -89,13 +103,7 @@ struct CBORScanner {
 extension CBORScanner {
     /// A string of the kind `major`; text is not checked yet.
     mutating func rawString(_ major: CBOR.Major) throws(MalformedBody) -> RawString {
-        let start = index
-        let head = try head()
-        guard head.major == major else {
-            index = start
-            throw malformed(major == .text ? "expected a text" : "expected a byte string")
-        }
-        return try rawString(after: head)
+        try rawString(after: try head(major, orThrow: major == .text ? "expected a text" : "expected a byte string"))
     }
 
     private mutating func rawString(after head: Head) throws(MalformedBody) -> RawString {
@@ -147,13 +155,7 @@ extension CBORScanner {
     mutating func members(
         _ body: (inout CBORScanner, RawString) throws(MalformedBody) -> Void
     ) throws(MalformedBody) {
-        let start = index
-        let head = try head()
-        guard head.major == .map else {
-            index = start
-            throw malformed("expected a map")
-        }
-        try members(after: head, body)
+        try members(after: try head(.map, orThrow: "expected a map"), body)
     }
 
     private mutating func members(
@@ -169,13 +171,7 @@ extension CBORScanner {
 
     /// Calls `body` at each element of an array.
     mutating func elements(_ body: (inout CBORScanner) throws(MalformedBody) -> Void) throws(MalformedBody) {
-        let start = index
-        let head = try head()
-        guard head.major == .array else {
-            index = start
-            throw malformed("expected an array")
-        }
-        try elements(after: head, body)
+        try elements(after: try head(.array, orThrow: "expected an array"), body)
     }
 
     private mutating func elements(

@@ -60,7 +60,7 @@ package struct EventStreamDecoder: Sendable {
     static let preludeBytes = 12
     static let textType: UInt8 = 7
     /// The service's largest event carries some 2 MB of records; more than this is no event stream.
-    package static let messageBytesMax = 24 << 20
+    private static let messageBytesMax = 24 << 20
 
     private var buffer: [UInt8] = []
     /// The length of the message that `buffer` begins with, once its prelude was checked.

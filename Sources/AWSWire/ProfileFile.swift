@@ -22,7 +22,7 @@ struct ProfileFile: Sendable, CustomReflectable {
         for line in String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline) {
             let isIndented = line.first == " " || line.first == "\t"
             // A byte order mark is part of nobody's section name.
-            let text = Self.trimmed(line.first == "\u{FEFF}" ? line.dropFirst() : line)
+            let text = (line.first == "\u{FEFF}" ? line.dropFirst() : line).trimmed
             if text.isEmpty || text.first == "#" || text.first == ";" { continue }
             if text.first == "[" {
                 property = nil
@@ -31,7 +31,7 @@ struct ProfileFile: Sendable, CustomReflectable {
                 continue
             }
             guard let section, let equals = text.firstIndex(of: "=") else { continue }
-            let name = Self.trimmed(text[..<equals]).lowercased()
+            let name = text[..<equals].trimmed.lowercased()
             let value = Self.withoutComment(text[text.index(after: equals)...])
             if isIndented, let property {
                 sections[section]?[property]?.nested[name] = value
@@ -63,13 +63,6 @@ struct ProfileFile: Sendable, CustomReflectable {
             }
             afterSpace = text[index].isWhitespace
         }
-        return String(trimmed(text[..<end]))
-    }
-
-    private static func trimmed(_ text: Substring) -> Substring {
-        var text = text
-        while text.first?.isWhitespace == true { text.removeFirst() }
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return text
+        return text[..<end].trimmed
     }
 }

@@ -66,7 +66,8 @@ public struct SharedConfiguration: Sendable, CustomReflectable {
     }
 
     /// The encoding that the environment asks for: JSON where CBOR is switched off by the names that Java's SDKs have
-    /// for it, `CBOR_ENABLED=false` or `AWS_CBOR_DISABLED=true`; `nil` where it says nothing.
+    /// for it, `CBOR_ENABLED=false`, `AWS_CBOR_DISABLED=true` or, in the first of them, `AWS_CBOR_DISABLE`; `nil` where
+    /// it says nothing.
     ///
     /// https://docs.aws.amazon.com/sdk-for-java/latest/developer-guide/migration-env-and-system-props.html
     public var encoding: WireEncoding? {

@@ -1,3 +1,13 @@
+extension StringProtocol {
+    /// Without the white space around it.
+    var trimmed: String {
+        var text = self[...]
+        while text.first?.isWhitespace == true { text.removeFirst() }
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return String(text)
+    }
+}
+
 extension String {
     /// Percent-encoded but for the unreserved characters of RFC 3986: a value of a form or a query.
     var formEncoded: String {
@@ -13,14 +23,6 @@ extension String {
             }
         }
         return String(decoding: text, as: UTF8.self)
-    }
-
-    /// Without the white space around it.
-    var trimmed: String {
-        var text = self[...]
-        while text.first?.isWhitespace == true { text.removeFirst() }
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return String(text)
     }
 
     /// Foreign words, fit for a line of ours: one line of bounded length without any of `secrets`, and without the
