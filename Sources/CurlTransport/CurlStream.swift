@@ -16,11 +16,7 @@ final class CurlStream: ResponseStream {
     deinit { close() }
 
     func next() async throws(TransportError) -> Bytes? {
-        if Task.isCancelled {
-            cancel()
-        } else if let result = pipe.take() {
-            return try result.get()
-        }
+        if !Task.isCancelled, let result = pipe.take() { return try result.get() }
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { pipe.take($0) }
         } onCancel: {

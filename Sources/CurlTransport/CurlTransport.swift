@@ -40,17 +40,7 @@ public final class CurlTransport: Transport, Sendable {
 
     public func send(_ request: Request) async throws(TransportError) -> Response {
         try Self.check(request)
-        let id = loop.nextID()
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                loop.submit(Exchange(id: id, request: request, .whole(continuation)))
-                // The handler may have run before there was anything to cancel.
-                if Task.isCancelled { loop.cancel(id) }
-            }
-        } onCancel: {
-            loop.cancel(id)
-        }
-        return try result.get()
+        return try await Self.exchange(request, on: loop) { .whole($1) }
     }
 
     /// Errors of the head are those of `send`. Later `next` throws `.truncated` or `.closed` where the answer broke
@@ -61,18 +51,27 @@ public final class CurlTransport: Transport, Sendable {
         guard let loop = streamLoop() else {
             throw TransportError(.closed, "the transport is closed", requestWasSent: false)
         }
+        return try await Self.exchange(request, on: loop) { id, opener in
+            .stream(StreamPipe(bytesMax: configuration.streamBytesWaitingMax, id: id, loop, opener))
+        }
+    }
+
+    /// - Parameter answer: who is answered, by the exchange's id and the continuation that waits.
+    private static func exchange<Success: Sendable>(
+        _ request: Request, on loop: CurlLoop,
+        _ answer: (UInt64, CheckedContinuation<Result<Success, TransportError>, Never>) -> Exchange.Answer
+    ) async throws(TransportError) -> Success {
         let id = loop.nextID()
-        let opened = await withTaskCancellationHandler {
-            await withCheckedContinuation {
-                (continuation: CheckedContinuation<Result<CurlStream, TransportError>, Never>) in
-                let pipe = StreamPipe(bytesMax: configuration.streamBytesWaitingMax, id: id, loop, continuation)
-                loop.submit(Exchange(id: id, request: request, .stream(pipe)))
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                loop.submit(Exchange(id: id, request: request, answer(id, continuation)))
+                // The handler may have run before there was anything to cancel.
                 if Task.isCancelled { loop.cancel(id) }
             }
         } onCancel: {
             loop.cancel(id)
         }
-        return try opened.get()
+        return try result.get()
     }
 
     private static func check(_ request: Request) throws(TransportError) {

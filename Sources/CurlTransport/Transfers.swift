@@ -177,10 +177,8 @@ struct Transfers {
         if let refusal = transfer.exchange.refusal { return .failure(refusal) }
         guard code == CURLE_OK else { return .failure(account(transfer, code).error) }
         guard transfer.exchange.headHasCome else { return .failure(account(transfer, CURLE_PARTIAL_FILE).error) }
-        var status = 0
-        shardtop_curl_get_long(transfer.easy, CURLINFO_RESPONSE_CODE, &status)
         let exchange = transfer.exchange
-        return .success(Response(status: status, headers: exchange.headers, body: Bytes(exchange.takeBody())))
+        return .success(Response(status: exchange.status, headers: exchange.headers, body: Bytes(exchange.takeBody())))
     }
 
     /// What libcurl knows about how far a transfer came.
