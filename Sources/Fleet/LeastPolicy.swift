@@ -75,28 +75,21 @@ package struct LeastPolicy: Hashable, Sendable {
                 Grant(sid: "LeaseTable", resource: .leaseTable, actions: dynamoDB(table)), mode,
             ]
         case .consume:
-            let stream =
-                switch reading {
-                case .polling:
-                    [
-                        Grant(
-                            sid: "Stream", resource: .stream,
-                            actions: kinesis(["ListShards", "GetShardIterator", "GetRecords"]))
-                    ]
-                case .fanOut:
-                    [
-                        Grant(
-                            sid: "Stream", resource: .stream,
-                            actions: kinesis([
-                                "ListShards", "DescribeStreamSummary", "DescribeStreamConsumer",
-                                "RegisterStreamConsumer",
-                            ])),
-                        Grant(
-                            sid: "Consumer", resource: .consumer,
-                            actions: kinesis(["DescribeStreamConsumer", "SubscribeToShard"])),
-                    ]
-                }
-            return stream + [
+            let stream: [String]
+            let consumer: [Grant]
+            switch reading {
+            case .polling:
+                stream = ["GetShardIterator", "GetRecords"]
+                consumer = []
+            case .fanOut:
+                stream = ["DescribeStreamSummary", "DescribeStreamConsumer", "RegisterStreamConsumer"]
+                consumer = [
+                    Grant(
+                        sid: "Consumer", resource: .consumer,
+                        actions: kinesis(["DescribeStreamConsumer", "SubscribeToShard"]))
+                ]
+            }
+            return [Grant(sid: "Stream", resource: .stream, actions: kinesis(["ListShards"] + stream))] + consumer + [
                 Grant(
                     sid: "LeaseTable", resource: .leaseTable,
                     actions: dynamoDB([
