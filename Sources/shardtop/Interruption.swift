@@ -1,5 +1,6 @@
 import CTerminal
 import Glibc
+import Machine
 
 /// SIGINT, SIGTERM and SIGHUP for commands without a screen. They are blocked in every thread; one thread waits for
 /// them, so that no handler runs anywhere.
@@ -9,12 +10,11 @@ struct Interruption: Sendable {
     init() {
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
         signals = stream
-        var thread = pthread_t()
-        let box = Unmanaged.passRetained(Box(continuation))
-        if pthread_create(&thread, nil, waitForSignals, box.toOpaque()) == 0 {
-            pthread_detach(thread)
-        } else {
-            box.release()
+        _ = startThread {
+            while true {
+                let signal = shardtop_signal_wait(-1)
+                if [SIGINT, SIGTERM, SIGHUP].contains(signal) { continuation.yield(signal) }
+            }
         }
     }
 
@@ -22,20 +22,5 @@ struct Interruption: Sendable {
     func wait() async -> Int32 {
         for await signal in signals { return signal }
         return 0
-    }
-
-    fileprivate final class Box: Sendable {
-        let continuation: AsyncStream<Int32>.Continuation
-
-        init(_ continuation: AsyncStream<Int32>.Continuation) { self.continuation = continuation }
-    }
-}
-
-private func waitForSignals(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let context else { return nil }
-    let box = Unmanaged<Interruption.Box>.fromOpaque(context).takeRetainedValue()
-    while true {
-        let signal = shardtop_signal_wait(-1)
-        if [SIGINT, SIGTERM, SIGHUP].contains(signal) { box.continuation.yield(signal) }
     }
 }

@@ -25,6 +25,23 @@ import Testing
         await #expect(throws: CancellationError.self) { try await awake.value }
     }
 
+    @Test func aThreadHearsOfNoSignalButOfItsOwnCrash() async {
+        let mask = await withCheckedContinuation { (continuation: CheckedContinuation<sigset_t, Never>) in
+            let isStarted = startThread {
+                var mask = sigset_t()
+                pthread_sigmask(SIG_SETMASK, nil, &mask)
+                continuation.resume(returning: mask)
+            }
+            #expect(isStarted)
+        }
+        withUnsafePointer(to: mask) { mask in
+            for signal in [SIGPIPE, SIGTERM, SIGINT, SIGHUP, SIGWINCH] { #expect(sigismember(mask, signal) == 1) }
+            for signal in [SIGSEGV, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGTRAP] {
+                #expect(sigismember(mask, signal) == 0)
+            }
+        }
+    }
+
     @Test func filesAreReadWholeOrNotAtAll() throws {
         var name = Array("/tmp/shardtop-test-XXXXXX".utf8CString)
         let file = mkstemp(&name)

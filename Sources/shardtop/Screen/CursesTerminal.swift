@@ -1,6 +1,7 @@
 import CTerminal
 import Dashboard
 import Glibc
+import Machine
 import Synchronization
 
 /// The terminal of this process. ncurses is touched by one thread only, so that a terminal that takes no output
@@ -106,7 +107,7 @@ final class TerminalThread: @unchecked Sendable {
 
     /// Starts both threads and waits until the terminal is open.
     func start() throws(CursesTerminal.Failure) -> ColorDepth {
-        guard startThread(runTerminalThread, self) else {
+        guard startThread({ self.run() }) else {
             throw CursesTerminal.Failure(description: "no thread can be started")
         }
         hasOpened.wait()
@@ -114,7 +115,7 @@ final class TerminalThread: @unchecked Sendable {
             throw CursesTerminal.Failure(description: "the terminal cannot be opened")
         }
         let depth = try result.get()
-        _ = startThread(runSignalThread, self)
+        _ = startThread { self.runSignals() }
         return depth
     }
 
@@ -134,7 +135,7 @@ final class TerminalThread: @unchecked Sendable {
         shardtop_terminal_abandon()
     }
 
-    fileprivate func run() {
+    private func run() {
         var reason = [CChar](repeating: 0, count: 200)
         let depth = shardtop_terminal_open(wanted?.code ?? 0, &reason, Int32(reason.count))
         guard let depth = ColorDepth(code: depth) else {
@@ -179,7 +180,7 @@ final class TerminalThread: @unchecked Sendable {
         return size
     }
 
-    fileprivate func runSignals() {
+    private func runSignals() {
         while state.withLock({ $0.isRunning }) {
             switch shardtop_signal_wait(-1) {
             case SIGWINCH: post { $0.isToResize = true }
@@ -222,29 +223,6 @@ private final class Gate: @unchecked Sendable {
         }
         return false
     }
-}
-
-private func startThread(
-    _ body: @escaping @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer?, _ shared: TerminalThread
-) -> Bool {
-    var thread = pthread_t()
-    let box = Unmanaged.passRetained(shared)
-    guard pthread_create(&thread, nil, body, box.toOpaque()) == 0 else {
-        box.release()
-        return false
-    }
-    pthread_detach(thread)
-    return true
-}
-
-private nonisolated func runTerminalThread(_ box: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    if let box { Unmanaged<TerminalThread>.fromOpaque(box).takeRetainedValue().run() }
-    return nil
-}
-
-private nonisolated func runSignalThread(_ box: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    if let box { Unmanaged<TerminalThread>.fromOpaque(box).takeRetainedValue().runSignals() }
-    return nil
 }
 
 /// What the terminal's thread does until it is told to close: frames out, input in.
