@@ -119,6 +119,38 @@ import Testing
         }
     }
 
+    @Test("A reader that is slow, but goes on reading, gets its answer whole")
+    func slow() async throws {
+        var limits = EmulatorServer.Limits()
+        limits.stallTimeout = .seconds(1)
+        let body = Bytes([UInt8](repeating: 7, count: 64 << 20))
+        try await served(limits) { (_) async throws(ConnectionLost) in
+            .whole(Response(status: 200, body: body))
+        } body: { (server) async throws in
+            let connection = try RawConnection(port: server.port)
+            await connection.send(rawRequest())
+            var taken = 0
+            let clock = ContinuousClock()
+            let start = clock.now
+            var last = start
+            var longestPause = Duration.zero
+            // Some 8 MB a second for longer than a reader may stall.
+            while last - start < limits.stallTimeout * 2 {
+                let count = await connection.take(64 << 10).count
+                if count == 0 { break }
+                taken += count
+                while clock.now < start + .milliseconds(8) * (taken >> 16) { await Task.yield() }
+                longestPause = max(longestPause, clock.now - last)
+                last = clock.now
+            }
+            // The machine may have been too busy for a slow reader to be told from one that stalls.
+            if longestPause < limits.stallTimeout / 2 {
+                taken += await connection.take(64 << 20).count
+                #expect(taken > body.count)
+            }
+        }
+    }
+
     @Test("Packed requests are unpacked, as far as a body may be long")
     func gzip() async throws {
         // Dynamic codes, fixed codes, stored.

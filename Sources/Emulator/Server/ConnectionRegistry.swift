@@ -69,8 +69,6 @@ final class ConnectionRegistry: Sendable {
     let exchanges: AsyncStream<ServerExchange>
     /// Bodies that are here but not answered yet.
     let bodyBytes = Atomic<Int>(0)
-    /// Answers that are streams.
-    let streamsOpen = Atomic<Int>(0)
     private let incoming: AsyncStream<ServerExchange>.Continuation
     private let state = Mutex(State())
 

@@ -80,7 +80,7 @@ extension EmulatorServer {
             "version": 1, "operations": .map(operations),
             "metrics": .map(OrderedDictionary(uniqueKeysWithValues: metrics)),
             "connections": .int(Int64(registry.connectionCount)),
-            "streams": .int(Int64(registry.streamsOpen.load(ordering: .relaxed))),
+            "streams": .int(Int64(openStreams)),
         ]
     }
 }

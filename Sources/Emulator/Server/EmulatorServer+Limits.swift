@@ -16,9 +16,9 @@ extension EmulatorServer {
         package var unreadAnswerBytesMax = 32 << 20
         /// How long a connection may take until its next request is there whole.
         package var idleTimeout: Duration = .seconds(75)
-        /// How long a reader may take nothing of an answer.
+        /// How long a reader may take for each 64 KiB of an answer.
         package var stallTimeout: Duration = .seconds(75)
-        /// How long a reader may take nothing of a stream; the service ends each subscription after 5 minutes.
+        /// The same of a stream; the service ends each subscription after 5 minutes.
         package var streamStallTimeout: Duration = .seconds(360)
         /// After so long, `shutdown` closes what is still open.
         package var shutdownGrace: Duration = .seconds(30)

@@ -9,9 +9,9 @@ import Synchronization
 /// The door on a port: HTTP/1.1 and HTTP/2 in front of `Emulator.answer`.
 ///
 /// `bind` listens, `run` serves until `shutdown` or until its task is cancelled. After `shutdown` no new connection is
-/// taken, idle ones are closed, streams end, and each answer under way is still sent; cancelling drops everything at
-/// once. On a loopback address, requests whose `Host` or `Origin` is not this machine are refused, because a browser
-/// can be made to resolve a foreign name to 127.0.0.1.
+/// taken, idle ones are closed, streams end, and each answer under way is still sent, for as long as
+/// `Limits.shutdownGrace`; cancelling drops everything at once. Unless any `Host` is allowed, requests whose `Host` or
+/// `Origin` is not this machine are refused, because a browser can be made to resolve a foreign name to 127.0.0.1.
 package final class EmulatorServer: Sendable {
     package typealias Answering = @Sendable (Request) async throws(ConnectionLost) -> Emulator.Answer
 
@@ -50,6 +50,9 @@ package final class EmulatorServer: Sendable {
         Endpoint(scheme: isTLS ? "https" : "http", host: host.contains(":") ? "[\(host)]" : host, port: port)
     }
 
+    /// Answers under way that are streams.
+    var openStreams: Int { streams.withLock { $0.count } }
+
     private var limits: Limits { registry.limits }
 
     /// Listens on `host`; port 0 picks a free one.
@@ -57,7 +60,8 @@ package final class EmulatorServer: Sendable {
     /// - Parameters:
     ///   - allowsRemote: whether an address beyond loopback, and with it any `Host`, is allowed.
     ///   - certificate: speaks TLS, and only TLS, as whoever that certificate names.
-    ///   - capture: called with each request and its answer; must not block for long.
+    ///   - capture: called with each request that reaches the services, and its answer; not with one that is refused
+    ///     before, for its size, its `Host` or its content type. Must not block for long.
     ///   - answering: what answers in place of the emulator, for tests of the door itself.
     package static func bind(
         emulator: Emulator, host: String = "127.0.0.1", port: Int = 0, allowsRemote: Bool = false,
@@ -179,7 +183,7 @@ package final class EmulatorServer: Sendable {
         return answer
     }
 
-    /// What the layer in front of the services answers, in XML, where a content type is none of theirs. A request
+    /// What the layer in front of the services answers, in XML, to a POST whose content type is none of theirs. One
     /// without any is taken for JSON, because people write those by hand.
     private static func refusalOfContentType(_ request: Request) -> Response? {
         guard let type = request.headers["Content-Type"], WireEncoding(contentType: type) == nil,

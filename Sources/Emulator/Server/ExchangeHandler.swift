@@ -14,6 +14,8 @@ final class ExchangeHandler: ChannelDuplexHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private static let discardedBytesMax = 256 << 20
+    /// Bodies are written in parts of this size, so that one who reads slowly is told from one who does not read.
+    private static let partBytesMax = 64 << 10
 
     private let registry: ConnectionRegistry
     private let connection: ServerConnection
@@ -35,6 +37,8 @@ final class ExchangeHandler: ChannelDuplexHandler {
     private var requestDue: NIODeadline?
     private var requestTimer: Scheduled<Void>?
     private var unwrittenParts = 0
+    /// When the reader must have taken the next part.
+    private var stallDue = NIODeadline.distantFuture
     private var stallTimer: Scheduled<Void>?
 
     init(_ registry: ConnectionRegistry, _ connection: ServerConnection, isHTTP2: Bool) {
@@ -166,7 +170,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
         switch unwrapOutboundIn(data) {
         case .whole(let head, let body):
             context.write(wrapOutboundOut(.head(head)), promise: nil)
-            if let body { context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
+            if let body { writeBody(body, context, promise: nil) }
             let bytes = body?.readableBytes ?? 0
             connection.answerWritten(bytes: bytes)
             writeEnd(context, promise) { [registry, connection] in registry.answerRead(connection, bytes: bytes) }
@@ -177,16 +181,15 @@ final class ExchangeHandler: ChannelDuplexHandler {
                 return
             }
             self.onGone = onGone
-            registry.streamsOpen.wrappingAdd(1, ordering: .relaxed)
             uncountBody()
             context.write(wrapOutboundOut(.head(head)), promise: watched(context, promise))
         case .piece(let bytes):
-            context.write(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: watched(context, promise))
+            writeBody(bytes, context, promise: watched(context, promise))
         case .end:
-            endStream()
+            onGone = nil
             writeEnd(context, promise) {}
         case .abort:
-            endStream()
+            onGone = nil
             context.close(promise: promise)
         }
     }
@@ -194,6 +197,14 @@ final class ExchangeHandler: ChannelDuplexHandler {
     func flush(context: ChannelHandlerContext) {
         context.flush()
         armStallTimer(context)
+    }
+
+    private func writeBody(_ body: ByteBuffer, _ context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
+        var rest = body
+        while rest.readableBytes > Self.partBytesMax, let part = rest.readSlice(length: Self.partBytesMax) {
+            context.write(wrapOutboundOut(.body(.byteBuffer(part))), promise: watched(context, nil))
+        }
+        context.write(wrapOutboundOut(.body(.byteBuffer(rest))), promise: promise)
     }
 
     private func writeEnd(
@@ -224,23 +235,29 @@ final class ExchangeHandler: ChannelDuplexHandler {
             if self.unwrittenParts == 0 {
                 self.stallTimer?.cancel()
                 self.stallTimer = nil
+            } else {
+                self.stallDue = self.nextStallDue
             }
         }
         return promise
     }
 
-    private func armStallTimer(_ context: ChannelHandlerContext) {
-        guard unwrittenParts > 0, stallTimer == nil else { return }
-        let patience = onGone == nil ? registry.limits.stallTimeout : registry.limits.streamStallTimeout
-        stallTimer = context.eventLoop.assumeIsolated().scheduleTask(in: patience.timeAmount) {
-            context.close(promise: nil)
-        }
+    private var nextStallDue: NIODeadline {
+        let limits = registry.limits
+        return .now() + (onGone == nil ? limits.stallTimeout : limits.streamStallTimeout).timeAmount
     }
 
-    private func endStream() {
-        guard onGone != nil else { return }
-        onGone = nil
-        registry.streamsOpen.wrappingSubtract(1, ordering: .relaxed)
+    private func armStallTimer(_ context: ChannelHandlerContext) {
+        guard unwrittenParts > 0, stallTimer == nil else { return }
+        stallDue = nextStallDue
+        scheduleStallTimer(context)
+    }
+
+    /// One timer at a time here, too.
+    private func scheduleStallTimer(_ context: ChannelHandlerContext) {
+        stallTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: stallDue) {
+            if self.stallDue <= .now() { context.close(promise: nil) } else { self.scheduleStallTimer(context) }
+        }
     }
 
     private func endExchange() {
@@ -254,7 +271,7 @@ final class ExchangeHandler: ChannelDuplexHandler {
         stallTimer?.cancel()
         requestDue = nil
         let onGone = onGone
-        endStream()
+        self.onGone = nil
         uncountBody()
         while exchangesUnderWay > 0 { endExchange() }
         onGone?()
