@@ -7,10 +7,10 @@ package struct CapturedExchange: Sendable {
     package var at: UnixTime
     package var isHTTP2: Bool
     package var isTLS: Bool
-    /// `Kinesis.GetRecords`; `nil` for what is no call of a service.
+    /// `Kinesis.GetRecords`; `nil` for PutMetricData, and for what is no call of a service.
     package var operation: String?
     package var encoding: WireEncoding
-    /// The decoded body of a call; `nil` where it is malformed or none.
+    /// The decoded body of a call; `nil` where it is malformed or none, and for PutMetricData.
     package var input: AWSValue?
     /// `nil` where the connection was closed instead.
     package var status: Int?

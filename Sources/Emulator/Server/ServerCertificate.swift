@@ -79,8 +79,7 @@ package struct ServerCertificate: Sendable {
     }
 
     private static func pem(_ certificate: [UInt8]) -> String {
-        var base64: [UInt8] = []
-        Base64.append(Bytes(certificate), to: &base64)
+        let base64 = Array(Base64.encode(Bytes(certificate)).utf8)
         let lines = stride(from: 0, to: base64.count, by: 64).map { start in
             String(decoding: base64[start..<min(start + 64, base64.count)], as: UTF8.self)
         }
