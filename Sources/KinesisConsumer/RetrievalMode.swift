@@ -34,6 +34,9 @@ public struct FanOutConsumer: Hashable, Sendable {
         arn?.split(separator: "/").last?.split(separator: ":").first.map(String.init)
     }
 
+    /// What the consumer is called, for the workers of `application`.
+    package func name(for application: String) -> String { nameInARN ?? name ?? application }
+
     func mistakes(stream: String) -> [String] {
         var mistakes: [String] = []
         if let arn {

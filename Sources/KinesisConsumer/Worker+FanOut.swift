@@ -81,7 +81,7 @@ extension Worker {
             "the consumer \(name(of: wanted)) cannot be registered, because the stream has as many as it may: \(error)")
     }
 
-    private func name(of wanted: FanOutConsumer) -> String { wanted.name ?? configuration.applicationName }
+    private func name(of wanted: FanOutConsumer) -> String { wanted.name(for: configuration.applicationName) }
 
     /// After ResourceNotFound of a subscription that was asked for as `arn`: what is wrong with our consumer, or `nil`
     /// where it is there, so that it is the stream or the shard that is gone.

@@ -86,8 +86,7 @@ struct IAMCommand: ParsableCommand {
                 wanted.coordinatorTable = daemon.worker.coordinatorStateTable
                 wanted.publishesMetrics = daemon.metrics.level != .none
                 if case .fanOut(let given) = daemon.worker.retrieval {
-                    wanted.reading = .fanOut(
-                        consumer: given.nameInARN ?? given.name ?? daemon.worker.applicationName)
+                    wanted.reading = .fanOut(consumer: given.name(for: daemon.worker.applicationName))
                 }
             } else {
                 guard place.stream != nil else { throw Failure("give --stream NAME", status: .usage) }
