@@ -47,6 +47,7 @@ struct Connection: Sendable {
     init(_ options: ConnectionOptions, host: SystemHost = SystemHost()) async throws {
         let kinesis: ServicePlan
         let dynamoDB: ServicePlan
+        let shared: SharedConfiguration
         do throws(AWSConfigurationError) {
             let region: String? =
                 if let name = options.region { try SharedConfiguration.checked(region: name, from: "--region") } else {
@@ -59,16 +60,17 @@ struct Connection: Sendable {
             }
             kinesis = try plan(.kinesis)
             dynamoDB = try plan(.dynamodb)
+            shared = try SharedConfiguration(host: host, profile: options.profile)
         } catch {
             throw Failure(error.message, status: .usage)
         }
-        try await self.init(kinesis: kinesis, dynamoDB: dynamoDB, profile: options.profile, proxy: nil, host: host)
+        try await self.init(kinesis: kinesis, dynamoDB: dynamoDB, shared: shared, proxy: nil, host: host)
     }
 
     /// Over libcurl, by plans of both services, and of CloudWatch where metrics are published.
     init(
-        kinesis: ServicePlan, dynamoDB: ServicePlan, cloudWatch: ServicePlan? = nil, profile: String?, proxy: String?,
-        host: SystemHost
+        kinesis: ServicePlan, dynamoDB: ServicePlan, cloudWatch: ServicePlan? = nil, shared: SharedConfiguration,
+        proxy: String?, host: SystemHost
     ) async throws {
         var configuration = CurlConfiguration(environment: host.environment)
         if let proxy {
@@ -85,7 +87,6 @@ struct Connection: Sendable {
             return provider
         }
         do throws(AWSConfigurationError) {
-            let shared = try SharedConfiguration(host: host, profile: profile)
             // Looked for only where no plan says it, because the instance may have to be asked.
             var common: String?
             func region(_ plan: ServicePlan) async throws(AWSConfigurationError) -> String {
@@ -98,10 +99,14 @@ struct Connection: Sendable {
                 if let given = plan.endpoint { return given }
                 return try shared.endpoint(ofService: service)
             }
+            // `nil` where it is AWS's own.
+            var endpoints: [Endpoint?] = []
             func client(_ service: AWSService, _ plan: ServicePlan) async throws(AWSConfigurationError) -> AWSClient {
                 let region = try await region(plan)
+                let endpoint = try endpoint(plan, service.rawValue)
+                endpoints.append(endpoint)
                 return AWSClient(
-                    service, region: region, endpoint: try endpoint(plan, service.rawValue),
+                    service, region: region, endpoint: endpoint,
                     transport: curl, credentials: provider(plan.chain), time: .system, retry: RetryPolicy(),
                     encoding: shared.encoding, seed: seeds.next())
             }
@@ -114,8 +119,7 @@ struct Connection: Sendable {
                     endpoint: try endpoint(cloudWatch, "cloudwatch"), transport: curl,
                     credentials: provider(cloudWatch.chain), time: .system, seed: seeds.next())
             }
-            // `nil` where both are AWS's own.
-            self.endpoint = Self.shown([try endpoint(kinesis, "kinesis"), try endpoint(dynamoDB, "dynamodb")])
+            self.endpoint = Self.shown(endpoints)
         } catch {
             throw Failure(error.message, status: .usage)
         }
@@ -141,6 +145,7 @@ struct Connection: Sendable {
         curl = nil
     }
 
+    /// `nil` where all are AWS's own.
     private static func shown(_ endpoints: [Endpoint?]) -> String? {
         let foreign = endpoints.compactMap { $0?.description }
         return foreign.isEmpty ? nil : Set(foreign).count == 1 ? foreign[0] : foreign.joined(separator: " + ")

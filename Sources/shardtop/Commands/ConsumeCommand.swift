@@ -51,7 +51,7 @@ struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
         settings.say(notes: check)
         if check { return settings.description.forEach(Output.print) }
         try settings.check(host)
-        let connection = try await settings.connection(options.profile, host: host)
+        let connection = try await settings.connection(host: host)
         defer { connection.close() }
         // A person may be asked for a code here, before there is a screen.
         try await connection.authenticate()

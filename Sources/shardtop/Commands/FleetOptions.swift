@@ -43,7 +43,7 @@ struct FleetOptions: ParsableArguments {
             identity.table = table ?? worker.tableName
             identity.stream = stream ?? worker.streamName
             failoverTime = failoverTime ?? settings.failoverTimeOfFile
-            found = try await settings.connection(connection.profile, host: host)
+            found = try await settings.connection(host: host)
         } else {
             found = try await Connection(connection, host: host)
         }

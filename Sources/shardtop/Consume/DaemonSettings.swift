@@ -13,6 +13,7 @@ struct DaemonSettings {
     let daemon: DaemonConfiguration
     /// Of the worker's own choices.
     let seed: UInt64
+    private let shared: SharedConfiguration
 
     init(_ path: String, _ options: ConnectionOptions, host: SystemHost) throws {
         try self.init(path, options, host: host, more: [])
@@ -40,9 +41,10 @@ struct DaemonSettings {
                 throw Failure("\(path): no such file", status: .usage)
             }
             file = try PropertiesFile(bytes, path: path)
+            shared = try SharedConfiguration(host: host, profile: options.profile)
             var generator = SeededGenerator(seed: SystemSeed.next())
             daemon = try DaemonConfiguration.load(
-                file, overrides: try Self.overrides(file, options, host) + more, generator: &generator)
+                file, overrides: try Self.overrides(file, options, shared) + more, generator: &generator)
             seed = generator.next()
         } catch let error as HostError {
             throw Failure(error.message, status: .usage)
@@ -55,7 +57,7 @@ struct DaemonSettings {
 
     /// Flags win over the file, the file over the environment.
     private static func overrides(
-        _ file: PropertiesFile, _ options: ConnectionOptions, _ host: SystemHost
+        _ file: PropertiesFile, _ options: ConnectionOptions, _ shared: SharedConfiguration
     ) throws -> [DaemonConfiguration.Override] {
         var overrides: [DaemonConfiguration.Override] = []
         func add(_ name: String, _ value: String?, _ source: String) {
@@ -67,7 +69,6 @@ struct DaemonSettings {
         add("kinesisEndpoint", options.kinesisEndpoint, "--kinesis-endpoint")
         add("dynamoDBEndpoint", options.dynamoDBEndpoint, "--dynamodb-endpoint")
         add("AwsCredentialsProvider", options.profile.map { "ProfileCredentialsProvider|\($0)" }, "--profile")
-        let shared = try SharedConfiguration(host: host, profile: options.profile)
         let isGiven = Set(overrides.map(\.name)).union(file.entries.map(\.name))
         for (name, service) in [("kinesisEndpoint", AWSService.kinesis), ("dynamoDBEndpoint", .dynamodb)] {
             if !isGiven.contains(name),
@@ -100,7 +101,7 @@ struct DaemonSettings {
         return daemon.worker.failoverTime
     }
 
-    func connection(_ profile: String?, host: SystemHost) async throws -> Connection {
+    func connection(host: SystemHost) async throws -> Connection {
         try await Connection(
             kinesis: ServicePlan(
                 region: daemon.regions.kinesis, endpoint: daemon.endpoints.kinesis,
@@ -108,24 +109,22 @@ struct DaemonSettings {
             dynamoDB: ServicePlan(
                 region: daemon.regions.dynamoDB, endpoint: daemon.endpoints.dynamoDB,
                 chain: CredentialChain(daemon.credentials.dynamoDB)),
-            cloudWatch: try publishesMetrics(profile, host)
+            cloudWatch: try publishesMetrics()
                 ? ServicePlan(
                     region: daemon.regions.cloudWatch, endpoint: daemon.endpoints.cloudWatch,
                     chain: CredentialChain(daemon.credentials.cloudWatch)) : nil,
-            profile: profile, proxy: daemon.proxy.url, host: host)
+            shared: shared, proxy: daemon.proxy.url, host: host)
     }
 
     /// Metrics are KCL's default. A built-in processor publishes only where the file asks for it, and a stand-in for
     /// Kinesis does not bring figures of its own into the account's CloudWatch.
-    private func publishesMetrics(_ profile: String?, _ host: SystemHost) throws -> Bool {
+    private func publishesMetrics() throws -> Bool {
         guard daemon.metrics.level != .none else { return false }
         let isAsked = daemon.settings.contains { $0.name == "metricsLevel" && $0.origin != .standard }
         guard daemon.builtIn == nil || isAsked else { return false }
         if daemon.endpoints.kinesis == nil || daemon.endpoints.cloudWatch != nil { return true }
         do throws(AWSConfigurationError) {
-            if try SharedConfiguration(host: host, profile: profile).endpoint(ofService: "cloudwatch") != nil {
-                return true
-            }
+            if try shared.endpoint(ofService: "cloudwatch") != nil { return true }
         } catch {
             throw Failure(error.message, status: .usage)
         }
