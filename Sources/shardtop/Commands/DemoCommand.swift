@@ -69,7 +69,10 @@ struct DemoCommand: AsyncParsableCommand, HandlesSignals {
             if event.kind == .recordsProcessed, event.records == 0 { return }
             try? file?.append { event.json(seq: $0) }
         }
-        let server = try await port.asyncMap { try await EmulateCommand.serve(fleet.emulator, port: $0) }
+        let server = try await port.asyncMap {
+            try await EmulateCommand.serve(
+                fleet.emulator, port: $0, limits: EmulatorServer.Limits(openFilesMax: OpenFiles.allowed))
+        }
         let isDrawn = !headless && Output.isTerminal && events != "-"
         try await withThrowingTaskGroup(of: Void.self) { group in
             if let server { group.addTask { await server.run() } }

@@ -3,7 +3,6 @@ import ArgumentParser
 import CTerminal
 import CurlTransport
 import Emulator
-import Glibc
 import Machine
 
 struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
@@ -35,8 +34,8 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
 
     @Option(
         help: ArgumentHelp(
-            "A file that a line of JSON is appended to for each request: protocol, operation, encoding, input, status, "
-                + "milliseconds. Data of records is left out, signatures always are.",
+            "A file that a line of JSON is appended to for each request that reaches the services: protocol, operation, "
+                + "encoding, input, status, milliseconds. Data of records is left out, signatures always are.",
             valueName: "file"))
     var capture: String?
 
@@ -76,18 +75,16 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
         var configuration = EmulatorConfiguration()
         configuration.enforcesShardLimits = !noLimits
         let time = TimeSource.system
-        let log = try logCalls.map { try LineFile($0) }
-        var onCall: (@Sendable (EmulatedCall) -> Void)?
-        // A log that cannot be written is no reason to stop serving.
-        if let log { onCall = { call in try? log.append(call.json) } }
+        let withData = withData
         let emulator = Emulator(
             configuration: configuration, time: time, seed: SystemSeed.next(), faults: try faultPlan(),
-            state: try stateDirectory(), onCall: onCall)
+            state: try stateDirectory(), onCall: try Self.writer(logCalls) { (call: EmulatedCall) in call.json })
         do { try emulator.restore() } catch { throw Failure(error.description) }
         try await createStreams(emulator, time)
         let server = try await Self.serve(
             emulator, host: bind, port: port, allowsRemote: allowRemote, certificate: try certificate(time),
-            capture: try captureWriter())
+            limits: EmulatorServer.Limits(openFilesMax: OpenFiles.raise()),
+            capture: try Self.writer(capture) { (exchange: CapturedExchange) in exchange.json(withData: withData) })
         Output.print("shardtop emulate: listening on \(server.endpoint)")
         await withDiscardingTaskGroup { group in
             group.addTask { await server.run() }
@@ -107,11 +104,9 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
 
     static func serve(
         _ emulator: Emulator, host: String = "127.0.0.1", port: Int, allowsRemote: Bool = false,
-        certificate: ServerCertificate? = nil, capture: (@Sendable (CapturedExchange) -> Void)? = nil
+        certificate: ServerCertificate? = nil, limits: EmulatorServer.Limits,
+        capture: (@Sendable (CapturedExchange) -> Void)? = nil
     ) async throws -> EmulatorServer {
-        var limits = EmulatorServer.Limits()
-        // What is not a connection: files, libraries, the terminal.
-        limits.connectionsMax = min(limits.connectionsMax, max(16, fileDescriptorsMax() - 64))
         do {
             return try await EmulatorServer.bind(
                 emulator: emulator, host: host, port: port, allowsRemote: allowsRemote, certificate: certificate,
@@ -121,21 +116,13 @@ struct EmulateCommand: AsyncParsableCommand, HandlesSignals {
         }
     }
 
-    /// Raises the number of files that this process may have open as far as it may by itself, and returns it.
-    private static func fileDescriptorsMax() -> Int {
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        var limit = rlimit()
-        guard getrlimit(resource, &limit) == 0 else { return 1024 }
-        let allowed = limit.rlim_cur
-        limit.rlim_cur = limit.rlim_max
-        return Int(clamping: setrlimit(resource, &limit) == 0 ? limit.rlim_cur : allowed)
-    }
-
-    private func captureWriter() throws -> (@Sendable (CapturedExchange) -> Void)? {
-        guard let file = try capture.map({ try LineFile($0) }) else { return nil }
-        let withData = withData
+    /// Appends a line to the file at `path` for each of what it is called with; `nil` where there is no path.
+    private static func writer<Entry>(
+        _ path: String?, line: @escaping @Sendable (Entry) -> String
+    ) throws -> (@Sendable (Entry) -> Void)? {
+        guard let file = try path.map({ try LineFile($0) }) else { return nil }
         // A file that cannot be written is no reason to stop serving.
-        return { exchange in try? file.append(exchange.json(withData: withData)) }
+        return { entry in try? file.append(line(entry)) }
     }
 
     private func certificate(_ time: TimeSource) throws -> ServerCertificate? {

@@ -76,9 +76,8 @@ struct Consumer {
             }
         }
         let desk = listen.map { _ in
-            ServiceDesk(configuration, version: Shardtop.version, time: time) {
-                let now = time.now()
-                return (children?.application.statuses ?? []).map { ChildFigures($0, at: now) }
+            ServiceDesk(configuration, version: Shardtop.version, time: time) { now in
+                (children?.application.statuses ?? []).map { ChildFigures($0, at: now) }
             }
         }
         var onMeasure: (@Sendable (WorkerMeasure) -> Void)?

@@ -8,12 +8,12 @@ import Synchronization
 final class ServiceDesk: Sendable {
     private let status: Mutex<ServiceStatus>
     private let time: TimeSource
-    private let children: @Sendable () -> [ChildFigures]
+    private let children: @Sendable (Timestamp) -> [ChildFigures]
 
-    /// - Parameter children: what is known of the children now; called on the listener's thread.
+    /// - Parameter children: what is known of the children at a time; called on the listener's thread.
     init(
         _ configuration: WorkerConfiguration, version: String, time: TimeSource,
-        children: @escaping @Sendable () -> [ChildFigures] = { [] }
+        children: @escaping @Sendable (Timestamp) -> [ChildFigures] = { _ in [] }
     ) {
         status = Mutex(
             ServiceStatus(
@@ -42,7 +42,7 @@ final class ServiceDesk: Sendable {
         case "/healthz": return page(of: status.withLock { $0.health(at: now) })
         case "/readyz": return page(of: status.withLock { $0.readiness(at: now) })
         case "/metrics":
-            let children = children()
+            let children = children(now)
             // The copy is formatted outside of the lock, so that a scrape holds up no event.
             let status = status.withLock { $0 }
             return HTTPPage(
