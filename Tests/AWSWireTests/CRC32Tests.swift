@@ -16,6 +16,7 @@ import Testing
     @Test func theCheckValueOfTheStandardIsRight() {
         #expect(CRC32.of(Bytes("123456789")) == 0xCBF4_3926)
         #expect(CRC32.of(Bytes()) == 0)
+        #expect(CRC32.of(Bytes("The quick brown fox jumps over the lazy dog")) == 0x414F_A339)
     }
 
     @Test("Any bytes have the checksum that is reckoned bit by bit", arguments: 0..<200)

@@ -10,13 +10,6 @@ struct EventStreamTests {
         EventMessage(headers: [], payload: Bytes()),
     ]
 
-    @Test("the checksum is that of IEEE 802.3, whatever the length")
-    func checksum() {
-        #expect(CRC32.of(Bytes("123456789")) == 0xCBF4_3926)
-        #expect(CRC32.of(Bytes()) == 0)
-        #expect(CRC32.of(Bytes("The quick brown fox jumps over the lazy dog")) == 0x414F_A339)
-    }
-
     /// The empty message of the specification's test vectors.
     @Test("a message without anything is the service's sixteen bytes")
     func empty() {

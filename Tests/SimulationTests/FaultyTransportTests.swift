@@ -63,7 +63,8 @@ private struct World {
     #expect(world.effects == 1)
 }
 
-private enum SomeFault: CaseIterable {
+/// A fault that strikes every call.
+enum SomeFault: CaseIterable {
     case requestLost, answerLost, throttled, serverError, serverErrorAfterEffect, expiredIterator
 
     var faults: NetworkFaults {
@@ -93,7 +94,7 @@ private enum SomeFault: CaseIterable {
 }
 
 @Test(arguments: SomeFault.allCases)
-private func eachFaultShowsAsItself(fault: SomeFault) {
+func eachFaultShowsAsItself(fault: SomeFault) {
     let world = World(fault.faults)
     #expect(world.outcome() == fault.outcome)
     #expect(world.effects == fault.effects)

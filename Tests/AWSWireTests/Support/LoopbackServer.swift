@@ -132,6 +132,12 @@ final class Connection {
         write("HTTP/1.1 \(status)\r\nContent-Length: \(body.utf8.count)\r\n\(headers)\r\n\(body)")
     }
 
+    /// Half a megabyte of headers, without an end.
+    func writeTooManyHeaders() {
+        write("HTTP/1.1 200 OK\r\n")
+        for number in 0..<5000 { write("X-\(number): \(String(repeating: "x", count: 100))\r\n") }
+    }
+
     /// What came next, as it came; `nil` once the client closed.
     func read() -> [UInt8]? {
         guard receive() else { return nil }
