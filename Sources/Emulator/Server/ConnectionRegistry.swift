@@ -126,32 +126,33 @@ final class ConnectionRegistry: Sendable {
         }
     }
 
-    /// Takes no more connections and asks those that are open to end; whoever has not after the grace is closed.
+    /// Takes no more connections and asks those that are open to end; whoever has not after the grace is closed. Not to
+    /// be called on an event loop.
+    ///
+    /// The lock is held to the end, because whoever closes the last connection lets the event loops go.
     func shutDown() {
-        let connections = state.withLock { state in
-            defer { state.isShutDown = true }
-            return state.isShutDown ? nil : Array(state.connections.values)
-        }
-        guard let connections else { return }
-        if connections.isEmpty { incoming.finish() }
-        for connection in connections {
-            let channel = connection.channel
-            channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
-            let overdue = channel.eventLoop.scheduleTask(in: limits.shutdownGrace.timeAmount) {
-                channel.close(promise: nil)
+        state.withLock { state in
+            if state.isShutDown { return }
+            state.isShutDown = true
+            if state.connections.isEmpty { incoming.finish() }
+            for connection in state.connections.values {
+                let channel = connection.channel
+                let overdue = channel.eventLoop.scheduleTask(in: limits.shutdownGrace.timeAmount) {
+                    channel.close(promise: nil)
+                }
+                channel.closeFuture.whenComplete { _ in overdue.cancel() }
+                channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
             }
-            channel.closeFuture.whenComplete { _ in overdue.cancel() }
         }
     }
 
-    /// Closes everything at once.
+    /// Closes everything at once; when it returns, no `shutDown` is under way. Not to be called on an event loop.
     func closeAll() {
-        let connections = state.withLock { state in
+        state.withLock { state in
             state.isShutDown = true
-            return Array(state.connections.values)
+            if state.connections.isEmpty { incoming.finish() }
+            for connection in state.connections.values { connection.channel.close(promise: nil) }
         }
-        if connections.isEmpty { incoming.finish() }
-        for connection in connections { connection.channel.close(promise: nil) }
     }
 }
 

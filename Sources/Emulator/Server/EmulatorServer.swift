@@ -125,6 +125,7 @@ package final class EmulatorServer: Sendable {
             listener.close(promise: nil)
             registry.closeAll()
         }
+        registry.closeAll()
         try? await group.shutdownGracefully()
     }
 
