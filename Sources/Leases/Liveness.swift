@@ -66,7 +66,9 @@ public struct Liveness: Sendable {
             return
         }
         var count = counts[key] ?? RenewalCount(lease)
-        if let pulse = count.moved(lease, from: before, at: now, known: pulses[owner]) { note(pulse, of: owner) }
+        let pulse = count.moved(lease, from: before, at: now, known: pulses[owner])
+        if let pulse { note(pulse, of: owner) }
+        if pulse != nil || count.isLate { pulses[owner]?.isDoubted = count.isLate }
         counts[key] = count
     }
 
@@ -75,6 +77,9 @@ public struct Liveness: Sendable {
             pulses[owner] = pulse
             return
         }
+        // KCL renews at a fixed rate: what an outage held up follows it at once, and is no quicker pulse.
+        let isBurst = pulse.longest < known.shortest && pulse.span < Pulse.steady
+        if isBurst, pulse.at - known.at <= Pulse.memory { return }
         // The sharpest of late.
         if pulse.width <= known.width || pulse.at - known.at > Pulse.memory { pulses[owner] = pulse }
     }
@@ -103,7 +108,8 @@ public struct Liveness: Sendable {
         guard let pulse = pulses[owner] else { return max(configured, Self.patience) }
         if pulse.shortestFailoverTime > configured { return pulse.longestFailoverTime }
         // It may be longer, and may be not: what is not known well is waited for.
-        return pulse.isSharp ? configured : max(configured, min(pulse.longestFailoverTime, Self.patience))
+        return pulse.isSharp && !pulse.isDoubted
+            ? configured : max(configured, min(pulse.longestFailoverTime, Self.patience))
     }
 
     /// When the lease under `key` expires if its counter does not change; `nil` where it was never seen.
@@ -121,10 +127,16 @@ public struct Pulse: Hashable, Sendable {
     public var longest: Duration
     /// When this was found.
     public var at: Timestamp
+    /// For how long the renewals were counted, at the least.
+    var span: Duration
+    /// The owner was slower of late: an outage, or another owner under the same name.
+    var isDoubted = false
 
     /// KCL's margin for clock granularity.
     private static let epsilon: Duration = .milliseconds(25)
     static let memory: Duration = .seconds(60)
+    /// What lasts for so long is no burst.
+    static let steady: Duration = .seconds(10)
 
     public var width: Duration { longest - shortest }
     public var shortestFailoverTime: Duration { (shortest + Self.epsilon) * 3 }
@@ -145,6 +157,8 @@ private struct RenewalCount: Sendable {
     private var renewals: Int64 = 0
     /// Gaps that did not fit, in a row.
     private var misfits = 0
+    /// The last renewal surely came later than the known pulse says.
+    private(set) var isLate = false
 
     /// How old what an eventually consistent read shows may be.
     private static let staleness: Duration = .seconds(1)
@@ -174,6 +188,7 @@ private struct RenewalCount: Sendable {
         }
         // An outage is no pulse; a slower one is, when it stays.
         let gap = before.notBefore - Self.staleness - before.changedAt
+        isLate = known.map { gap > $0.longest } ?? false
         if let known, gap * 2 > known.longest * 3, misfits < 3 {
             misfits += 1
             (self.from, renewals) = (change, 0)
@@ -181,8 +196,8 @@ private struct RenewalCount: Sendable {
         }
         if known.map({ gap * 2 <= $0.longest * 3 }) ?? true { misfits = 0 }
         renewals += steps.partialValue
+        let span = max(.zero, change.after - from.by)
         return Pulse(
-            shortest: max(.zero, change.after - from.by) / Int(renewals),
-            longest: (change.by - from.after) / Int(renewals), at: now)
+            shortest: span / Int(renewals), longest: (change.by - from.after) / Int(renewals), at: now, span: span)
     }
 }

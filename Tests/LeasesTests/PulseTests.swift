@@ -20,7 +20,7 @@ private func row(
 /// `pause` seconds, at rows that may be up to a second old.
 private struct Watched {
     var liveness = Liveness()
-    let interval: Double
+    var interval: Double
     let pause: Double
     var generator: SeededGenerator
     var checkpointsEvery: Double?
@@ -38,14 +38,21 @@ private struct Watched {
         nextRenewal = Double.random(in: 0...interval, using: &generator)
     }
 
-    /// `silence`: no renewal happens before then.
+    /// `silence`: no renewal happens before then; those that were due by then follow at once, if they are to be made up.
     mutating func watch(
-        until end: Double, silentUntil silence: Double = 0, _ look: (Liveness, Double) -> Void = { _, _ in }
+        until end: Double, silentUntil silence: Double = 0, makingUp: Bool = false,
+        _ look: (Liveness, Double) -> Void = { _, _ in }
     ) {
         while time < end {
             time += pause * Double.random(in: 0.8...1.2, using: &generator)
             while nextRenewal <= time {
-                if nextRenewal >= silence { writes.append((nextRenewal, false)) }
+                if makingUp, time >= silence {
+                    writes.append((max(nextRenewal, silence), false))
+                } else if makingUp {
+                    break
+                } else if nextRenewal >= silence {
+                    writes.append((nextRenewal, false))
+                }
                 nextRenewal += interval
             }
             if let every = checkpointsEvery {
@@ -115,6 +122,26 @@ private struct Watched {
         watched.watch(until: 60)
         watched.watch(until: 75, silentUntil: 69)
         #expect(watched.liveness.failoverTime(of: "java", configured: .seconds(10)) == .seconds(10))
+    }
+
+    @Test(arguments: 0..<12 as Range<UInt64>)
+    func `renewals that an outage held up are no quicker pulse`(seed: UInt64) {
+        var watched = Watched(failover: 10, pause: 0.9, seed: seed)
+        watched.watch(until: 60)
+        watched.watch(until: 95, silentUntil: 90, makingUp: true)
+        watched.watch(until: 150) { liveness, time in
+            if let expiry = liveness.expiry(of: "k", configured: .seconds(2)) { #expect(expiry > at(time)) }
+        }
+    }
+
+    @Test(arguments: 0..<12 as Range<UInt64>)
+    func `a name that comes back slower is waited for from its second renewal on`(seed: UInt64) {
+        var watched = Watched(failover: 3, pause: 0.5, seed: seed)
+        watched.watch(until: 60)
+        #expect(watched.liveness.failoverTime(of: "java", configured: .seconds(5)) == .seconds(5))
+        watched.interval = 10.0 / 3
+        watched.watch(until: 69)
+        #expect(watched.liveness.failoverTime(of: "java", configured: .seconds(5)) >= .seconds(10))
     }
 
     @Test func `an owner of which no pulse is known is waited for`() {
