@@ -1,0 +1,58 @@
+import Leases
+import Machine
+
+/// Shards and leases that do not match.
+extension FleetMachine {
+    func coverageFindings(_ views: [LeaseView], _ survey: Survey) -> [Finding] {
+        var findings: [Finding] = []
+        let missing = views.filter { $0.state == .missing }
+        if !missing.isEmpty {
+            if survey.leaseCount == 0 {
+                findings.append(
+                    Finding(
+                        kind: .missing, severity: .warning, shardIDs: missing.map(\.shardID),
+                        message:
+                            "the table holds no lease yet: no worker has run, all \(missing.count) shards are unread"))
+            } else {
+                findings.append(
+                    Finding(
+                        kind: .missing, severity: .critical, shardIDs: missing.map(\.shardID),
+                        patience: max(.seconds(5), refreshInterval * 2),
+                        message: "\(missing.map(\.shardID).briefShards): open without a lease, so nobody reads; KCL's "
+                            + "shard sync makes one within about 6 minutes"))
+            }
+        }
+        let holes = views.filter { $0.state == .hole }
+        if !holes.isEmpty {
+            findings.append(
+                Finding(
+                    kind: .hole, severity: .critical,
+                    message:
+                        "\(holes.count == 1 ? "a hash range" : "\(holes.count) hash ranges") that no lease covers: "
+                        + "records there are read by nobody"))
+        }
+        let orphans = views.filter { $0.state == .orphan }
+        if !orphans.isEmpty {
+            findings.append(
+                Finding(
+                    kind: .orphan, severity: .warning, shardIDs: orphans.map(\.shardID),
+                    message: "\(orphans.map(\.shardID).briefShards): the stream has no such shard any more; workers "
+                        + "delete such leases within about 30 minutes"))
+        }
+        var unread: [String: [String]] = [:]
+        for view in views where view.state == .blocked {
+            guard case .waitsForUnread(let parents) = view.reason else { continue }
+            for parent in parents { unread[parent, default: []].append(view.shardID) }
+        }
+        for (parent, children) in unread.sorted(by: { $0.key < $1.key }) {
+            findings.append(
+                Finding(
+                    kind: .blocked, subject: parent, severity: .warning, shardIDs: children,
+                    patience: failover.duration,
+                    message:
+                        "\(children.briefShards) cannot start: \(parent.briefShard), the parent, is read by nobody",
+                    action: ownWorkers.isEmpty ? .evict : .steal))
+        }
+        return findings
+    }
+}

@@ -1,0 +1,98 @@
+import Leases
+import Machine
+
+/// Read, but not well.
+extension FleetMachine {
+    func progressFindings(_ views: [LeaseView], at now: Timestamp) -> [Finding] {
+        var stuck: [String] = []
+        var stuckDrain: [String] = []
+        var atRisk: [LeaseView] = []
+        for view in views where view.kind == .lease && view.state != .ended {
+            if isStuck(view, at: now) { stuck.append(view.shardID) }
+            if view.state == .drain, (view.checkpointAge ?? .zero) > max(configuration.stuckAfter, .seconds(300)) {
+                stuckDrain.append(view.shardID)
+            }
+            if let retention, let lag = view.checkpointLag,
+                lag.milliseconds > retention.wholeMilliseconds / 2
+            {
+                atRisk.append(view)
+            }
+        }
+        var findings: [Finding] = []
+        if !stuck.isEmpty {
+            findings.append(
+                Finding(
+                    kind: .stuck, severity: .warning, shardIDs: stuck,
+                    message: "\(stuck.briefShards): renewed and read, but the checkpoint stands and the lag grows",
+                    action: .evict))
+        }
+        if !stuckDrain.isEmpty {
+            findings.append(
+                Finding(
+                    kind: .stuck, subject: "SHARD_END", severity: .warning, shardIDs: stuckDrain,
+                    message: "\(stuckDrain.briefShards): closed, but the worker never reaches SHARD_END; does its "
+                        + "processor checkpoint in shardEnded?", action: .evict))
+        }
+        if !atRisk.isEmpty { findings.append(riskFinding(atRisk)) }
+        return findings
+    }
+
+    private func isStuck(_ view: LeaseView, at now: Timestamp) -> Bool {
+        guard view.state.isConsumed, let age = view.checkpointAge, age > configuration.stuckAfter,
+            let place = rows.position(of: view.id), rows.slots[place].hasMovedSinceCheckpoint,
+            let flow = flows[view.shardID],
+            let lag = flow.deliveredLag(at: now), lag.source == .exact
+        else { return false }
+        return flow.recordsSinceCheckpoint > 0 && lag.milliseconds > (flow.lagAtCheckpoint ?? 0) + 1000
+    }
+
+    private func riskFinding(_ views: [LeaseView]) -> Finding {
+        let exact = views.contains { $0.checkpointLag.map { !$0.isUpperBound } ?? false }
+        let left = views.compactMap(\.secondsToTrim).min() ?? 0
+        return Finding(
+            // An idle shard's estimate grows though nothing waits in it, so alone it alarms nobody.
+            kind: .dataLossRisk, severity: exact ? (left < 3600 ? .critical : .warning) : .info,
+            shardIDs: views.map(\.shardID),
+            message: "\(views.map(\.shardID).briefShards): the oldest unread record \(exact ? "" : "may ")"
+                + "fall\(exact ? "s" : "") out of the retention in \(Duration.seconds(left).brief)"
+                + (exact ? "" : " (an estimate; an idle shard looks the same)"))
+    }
+
+    /// A shard takes 1 MiB and 1 000 records a second.
+    mutating func hotFindings(_ views: [LeaseView], at now: Timestamp) -> [Finding] {
+        var hot: [String: Timestamp] = [:]
+        var findings: [Finding] = []
+        for view in views where view.kind == .lease && view.isOpen ?? true {
+            let share = max((view.recordsPerSecond ?? 0) / 1000, (view.bytesPerSecond ?? 0) / 1_048_576)
+            guard share >= 0.8, !isCatchingUp(view) else { continue }
+            let since = hotSince[view.shardID] ?? now
+            hot[view.shardID] = since
+            let isThrottled = throttledAt[view.shardID] != nil
+            guard now - since >= .seconds(8) || isThrottled else { continue }
+            findings.append(
+                Finding(
+                    kind: .hot, subject: view.shardID, severity: .warning, shardIDs: [view.shardID],
+                    message:
+                        "\(view.shardID.briefShard) takes \(Int((min(share, 9) * 100).rounded())) % of what a shard "
+                        + "may: split it", action: .split))
+        }
+        hotSince = hot
+        let throttled = throttledAt.keys.filter { rows.contains($0) || shards?[$0] != nil }.sorted()
+        if !throttled.isEmpty {
+            findings.append(
+                Finding(
+                    kind: .throttled, severity: .warning, shardIDs: throttled,
+                    message: throttled.compactMap { throttledAt[$0]?.message }.first
+                        ?? "\(throttled.briefShards): throttled, calls exceed the shard's limits",
+                    action: .split))
+        }
+        return findings
+    }
+
+    /// More is read than is written while a backlog is worked off.
+    private func isCatchingUp(_ view: LeaseView) -> Bool {
+        let lags = view.history.samples.suffix(4).map(\.lagMilliseconds)
+        guard let first = lags.first, let last = lags.last else { return false }
+        return last < first - 500
+    }
+}

@@ -1,0 +1,69 @@
+import AWSWire
+import Leases
+import Machine
+
+/// What cannot be read.
+extension FleetMachine {
+    func rowFindings(_ rows: [OtherRow]) -> [Finding] {
+        let odd = rows.filter { $0.oddity != nil }
+        guard let first = odd.first else { return [] }
+        return [
+            Finding(
+                kind: .oddRow, severity: .warning, shardIDs: odd.map(\.key),
+                message: "\(odd.count == 1 ? "row" : "\(odd.count) rows, first") \(first.key): \(first.oddity ?? ""); "
+                    + "workers may stumble over it")
+        ]
+    }
+
+    func failureFindings(_ survey: Survey, at now: Timestamp) -> [Finding] {
+        var findings: [Finding] = []
+        let table = configuration.identity.table
+        if let notALeaseTable {
+            findings.append(
+                Finding(
+                    kind: .table, severity: .critical,
+                    message: "\(table) is not a lease table: \(notALeaseTable); give the application's own with --table"
+                ))
+        }
+        for what in [Failing.scan, .shards, .stream, .table, .migration] {
+            guard let failing = failures[what] else { continue }
+            findings.append(failureFinding(what, failing.failure, count: failing.count))
+        }
+        if survey.isStreamForeign, let stream = configuration.identity.stream {
+            findings.append(
+                Finding(
+                    kind: .stream, subject: "foreign", severity: .warning,
+                    message: "no lease of \(table) is for a shard of \(stream): is it the right stream?"))
+        }
+        let offset = clock.offset
+        if offset != .zero {
+            let isAhead = offset < .zero
+            findings.append(
+                Finding(
+                    kind: .clock, severity: .info,
+                    message: "this machine's clock is \((isAhead ? .zero - offset : offset).brief) "
+                        + "\(isAhead ? "ahead of" : "behind") the service's; times are shown by the service's"))
+        }
+        return findings
+    }
+
+    private func failureFinding(_ what: Failing, _ failure: FleetFailure, count: Int) -> Finding {
+        let isOptional = what == .table || what == .migration
+        if failure.meaning == .denied, isOptional {
+            let loss =
+                what == .migration && mode == nil
+                ? "whether workers take leases or a 3.x leader assigns them stays unknown, and steal is off"
+                : "shown without it"
+            return Finding(
+                kind: .denied, subject: "\(what)", severity: .info, message: "\(failure.message); \(loss)")
+        }
+        if failure.meaning == .throttled {
+            return Finding(
+                kind: .throttled, subject: "\(what)", severity: .warning, message: failure.message)
+        }
+        let isPassing = failure.meaning == .transient && count < 3
+        let severity: Severity = isOptional ? .info : isPassing ? .warning : .critical
+        let kind: Problem.Kind = what == .shards || what == .stream ? .stream : .table
+        return Finding(kind: kind, subject: "\(what)", severity: severity, message: failure.message)
+    }
+}
