@@ -87,6 +87,8 @@ extension Frame {
         if snapshot.generation != .unknown {
             let mode = if case .upgrading? = snapshot.mode { " upgrading" } else { "" }
             segments.append(Segment(spans: [Span("KCL \(snapshot.generation.rawValue)\(mode)", dim)], priority: 5))
+        } else if snapshot.isModeDenied {
+            segments.append(Segment(spans: [Span("KCL unknown (denied)", look.style(.warning))], priority: 5))
         }
         if let leader = snapshot.leader {
             let spans = [Span("leader ", dim), Span(leader.truncated(to: 24, keeping: .ends), ownerStyle(leader))]

@@ -48,6 +48,7 @@ extension FleetMachine {
         snapshot.scans = scans
         snapshot.generation = survey.generation
         snapshot.mode = mode
+        snapshot.isModeDenied = mode == nil && migrationAccess == .denied
         snapshot.leader = leader
         snapshot.failoverTime = failover
         snapshot.retention = retention
@@ -154,6 +155,8 @@ extension FleetMachine {
                 return .v3
             }
         }
+        // A 3.x fleet's rows may look like those of 2.x; 1.x alone stores no hash range.
+        if hasRange, mode == nil, migrationAccess == .denied { return .unknown }
         return hasLease ? (hasRange ? .v2 : .v1) : .unknown
     }
 

@@ -56,7 +56,7 @@ extension FleetMachine {
         clock.note(info, at: now)
         meter.note(info, at: now)
         legacyMigrationItem = item
-        isMigrationKnown = true
+        migrationAccess = .read
         schedule.underWay.remove(.migration)
         schedule.nextMigrationRead = now + .seconds(60)
         succeeded(.migration)
@@ -65,11 +65,9 @@ extension FleetMachine {
 
     /// The mode as the migration item tells: of the coordinator table where that has one, else of the lease table.
     mutating func updateMode(at now: Timestamp) {
-        guard scans > 0, isMigrationKnown else { return }
-        let item = legacyMigrationItem ?? rows[FleetMode.migrationKey]?.stored
-        let new = FleetMode(migrationItem: item)
+        guard scans > 0, let new = presentMode else { return }
         guard new != mode else { return }
-        if let mode {
+        if let mode, let new {
             log.append(
                 WorkerEvent(
                     .modeChanged, at: clock.time(at: now), source: .table,
@@ -78,6 +76,17 @@ extension FleetMachine {
         mode = new
         surveyed = nil
         schedule.isDirty = true
+    }
+
+    /// `nil` before it can be told; `.some(nil)` where it is not known, however long we wait.
+    private var presentMode: FleetMode?? {
+        let row = rows[FleetMode.migrationKey]?.stored
+        switch migrationAccess {
+        case .notAsked: return nil
+        case .read: return FleetMode(migrationItem: legacyMigrationItem ?? row)
+        // No item in the lease table proves nothing: that of 3.0 to 3.4 lies in the table that we may not read.
+        case .denied: return .some(row.map { FleetMode(migrationItem: $0) })
+        }
     }
 
     mutating func failed(_ what: Failing, _ error: AWSError, _ info: CallInfo, at now: Timestamp) {
@@ -114,8 +123,11 @@ extension FleetMachine {
         case .table: schedule.nextTableDescription = now + max(wait, .seconds(5))
         case .migration:
             schedule.nextMigrationRead = now + max(wait, .seconds(60))
-            // Denied: the lease table's own rows must do.
-            if error.meaning == .denied { isMigrationKnown = true }
+            if error.meaning == .denied {
+                migrationAccess = .denied
+                legacyMigrationItem = nil
+                surveyed = nil
+            }
             updateMode(at: now)
         case .shards: schedule.nextShardList = now + wait
         case .stream: schedule.nextStreamDescription = now + max(wait, .seconds(5))
@@ -134,6 +146,13 @@ extension FleetMachine {
         case .denied, .unauthenticated, .clockSkewed, .invalid, .conditionFailed, .expiredIterator: .seconds(15)
         }
     }
+}
+
+/// Whether the migration item of KCL 3.0 to 3.4 could be read.
+enum MigrationAccess: Hashable, Sendable {
+    case notAsked
+    case read
+    case denied
 }
 
 extension FleetMode {

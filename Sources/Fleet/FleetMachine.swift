@@ -28,8 +28,8 @@ package struct FleetMachine: Machine {
     var previousScanTime: UnixTime?
     var failover: FailoverTime
     var legacyMigrationItem: Item?
-    /// Whether the coordinator table was looked for; before that the mode is not known.
-    var isMigrationKnown = false
+    /// Whether the coordinator table could be looked at; without it the mode is not known.
+    var migrationAccess = MigrationAccess.notAsked
     var mode: FleetMode?
     var provisionedReads: Int?
     var notALeaseTable: String?

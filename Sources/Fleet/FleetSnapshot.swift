@@ -23,6 +23,8 @@ package struct FleetSnapshot: Hashable, Sendable {
     package var generation: Generation
     /// 1.x to 3.x rules of assignment; `nil` before they were read.
     package var mode: FleetMode?
+    /// The mode is not known because the coordinator table may not be read.
+    package var isModeDenied = false
     /// The elected leader (3.x), or the worker that 2.x elects to audit the leases.
     package var leader: String?
     package var failoverTime: FailoverTime

@@ -34,10 +34,19 @@ extension Plan {
         if lease.leaseOwner == worker, !lease.isInHandoff {
             throw Refusal(.alreadyOwner, "\(worker) owns \(view.shardID) already")
         }
-        if case .leaderAssigned? = fleet.mode {
+        switch fleet.mode {
+        case .leaderAssigned?:
             throw Refusal(
                 .leaderAssigns,
                 "a 3.x leader assigns the leases of this table and would move it back: a steal is refused")
+        case nil where fleet.isModeDenied:
+            throw Refusal(
+                .unknownMode,
+                "whether a 3.x leader assigns the leases of this table is not known, and it would move a stolen one "
+                    + "back: a steal is refused until dynamodb:GetItem on "
+                    + "\(FleetMode.coordinatorTable(application: fleet.identity.application)) is allowed; evict is safe"
+            )
+        case nil, .takers?, .upgrading?: break
         }
         var plan = plan(.steal(worker: worker), lease, view, in: fleet)
         plan.intent.target = worker
@@ -135,16 +144,23 @@ extension Plan {
                 "an unowned lease restarts the fleet's 10-minute timer for the move to 3.x",
             ]
         case .takers?: ["the first worker that scans the table takes it, perhaps the same one"]
-        case nil: ["whether workers take leases or a leader assigns them is not known yet"]
+        case nil:
+            [
+                "whether workers take leases or a 3.x leader assigns them is not known"
+                    + (fleet.isModeDenied ? " (GetItem is denied)" : " yet"),
+                "a fleet on its way from 2.x to 3.x restarts its 10-minute timer",
+            ]
         }
     }
 
     private static func takeGap(in fleet: FleetSnapshot) -> String {
         switch fleet.mode {
         case .leaderAssigned?: "up to 20 s until it is assigned, up to 10 s until its worker finds it"
-        default:
+        case .takers?, .upgrading?:
             // KCL's taker runs every two failover times.
             "up to \((fleet.failoverTime.duration * 2).brief) with Java workers, about 2 s with ours"
+        case nil:
+            "up to \(max(fleet.failoverTime.duration * 2, .seconds(30)).brief), whoever gives it its next worker"
         }
     }
 

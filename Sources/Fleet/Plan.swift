@@ -123,6 +123,7 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
         case unknownWorker
         case notOurs
         case leaderAssigns
+        case unknownMode
         case inHandoff
         case closed
         case tooNarrow

@@ -191,6 +191,38 @@ struct FleetMachineTests {
         #expect(snapshot.otherRows.map(\.key) == ["Migration3.0"])
     }
 
+    @Test func `where the coordinator table may not be read the mode stays unknown, and that is said`() throws {
+        var watch = Watch(.test(stream: nil))
+        watch.scan([lease(0)])
+        watch.send(.migrationItemFailed(awsError("AccessDeniedException"), watch.info()))
+        let snapshot = watch.snapshot
+        #expect(snapshot.mode == nil)
+        #expect(snapshot.isModeDenied)
+        #expect(snapshot.generation == .unknown)
+        #expect(snapshot.leader == nil)
+        let problem = try #require(watch.problem(.denied))
+        #expect(problem.severity == .info)
+        #expect(problem.message.hasSuffix("a 3.x leader assigns them stays unknown, and steal is off"))
+        watch.noMigration()
+        #expect(watch.snapshot.mode == .takers(clientVersion: nil))
+        #expect(!watch.snapshot.isModeDenied)
+        #expect(watch.snapshot.generation == .v2)
+        #expect(watch.snapshot.leader == "w1")
+        // A permission that is taken away: what was read may be so no longer.
+        watch.send(.migrationItemFailed(awsError("AccessDeniedException"), watch.info()))
+        #expect(watch.snapshot.mode == nil)
+        #expect(watch.snapshot.leader == nil)
+    }
+
+    @Test func `a migration item in the lease table itself tells the mode without the coordinator table`() {
+        var watch = Watch(.test(stream: nil))
+        watch.send(.migrationItemFailed(awsError("AccessDeniedException"), watch.info()))
+        watch.scan([item(lease(0)), ["leaseKey": .s("Migration3.0"), "cv": .s("CLIENT_VERSION_3X")]])
+        #expect(watch.snapshot.mode == .leaderAssigned(clientVersion: "CLIENT_VERSION_3X"))
+        #expect(!watch.snapshot.isModeDenied)
+        #expect(watch.snapshot.generation == .v3)
+    }
+
     @Test func `odd rows are shown with their reason and break nothing`() throws {
         var watch = Watch(.test(stream: nil))
         watch.scan([

@@ -82,7 +82,7 @@ struct PlanTests {
                 + "AND attribute_not_exists(checkpointOwner)")
     }
 
-    @Test func `what cannot or must not be done is refused with its reason`() {
+    @Test func `what cannot or must not be done is refused with its reason`() throws {
         let fleet = fleet([
             item(lease(0)), item(lease(1, checkpoint: .shardEnd)), item(lease(2, owner: nil)),
             item(lease(3), ["checkpoint": .s("odd")]),
@@ -98,6 +98,13 @@ struct PlanTests {
         var assigned = fleet
         assigned.mode = .leaderAssigned(clientVersion: "CLIENT_VERSION_3X")
         #expect(refusal { () throws(Refusal) in try .steal(id(0), to: "w2", in: assigned) } == .leaderAssigns)
+        var denied = assigned
+        denied.mode = nil
+        denied.isModeDenied = true
+        #expect(refusal { () throws(Refusal) in try .steal(id(0), to: "w2", in: denied) } == .unknownMode)
+        let evict = try Plan.evict(id(0), in: denied)
+        #expect(evict.forecast.first?.hasSuffix("is not known (GetItem is denied)") == true)
+        #expect(evict.expectedGap == "up to 30s, whoever gives it its next worker")
         var strange = fleet
         strange.workers = strange.workers.map {
             var worker = $0
