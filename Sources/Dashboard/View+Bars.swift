@@ -59,10 +59,18 @@ extension Frame {
         var name = [Span(identity.application, look.style(.title))]
         if let stream = identity.stream {
             name += [Span(" \(symbols.bothWays) ", dim), Span(stream, text)]
+            if snapshot.streamMatch == .verified, !identity.isDemo {
+                name.append(Span(" \(symbols.check)", look.style(.ok)))
+            }
         } else {
             name.append(Span(" (stream unknown)", dim))
         }
         segments.append(Segment(spans: name, priority: 0))
+        if let match = snapshot.streamMatch, let why = match.why {
+            let role: Theme.Role = if case .foreign = match { .critical } else { .warning }
+            segments.append(Segment(spans: [Span(match.word, look.style(role))], priority: 1))
+            segments.append(Segment(spans: [Span("(\(why))", dim)], priority: 6))
+        }
         if identity.isDemo {
             segments.append(Segment(spans: [Span(" DEMO ", look.style(.demo))], priority: 0))
         } else {

@@ -24,7 +24,7 @@ extension FleetMachine {
         _ views: [LeaseView], survey: Survey, otherRows: [OtherRow], at now: Timestamp
     ) -> [Problem] {
         let time = clock.time(at: now)
-        var findings = failureFindings(survey, at: now)
+        var findings = failureFindings(at: now)
         if scans > 0 {
             let suspects = suspects(among: views)
             findings += ownershipFindings(suspects, at: now)

@@ -55,6 +55,7 @@ extension FleetMachine {
         succeeded(.scan)
         updateFailoverTime()
         updateMode(at: now)
+        judgeStream(at: now)
         schedule.nextScan = max(now, pass.startedAt + refreshInterval)
         schedule.isDirty = true
     }
@@ -92,7 +93,7 @@ extension FleetMachine {
         order = []
         if let lease = row.lease {
             row.handoffSince = lease.isInHandoff ? now : nil
-            row.shard = ShardNote(shards, lease.shardID)
+            row.shard = ShardNote(shards, lease.shardID, now: clock.time(at: now))
             observe(lease, at: now)
             row.cadence.changed(to: lease.leaseCounter, at: now, refresh: refreshInterval)
             if scans > 0 {

@@ -54,6 +54,7 @@ extension FleetMachine {
         snapshot.retention = retention
         snapshot.holes = holes
         snapshot.shards = shards
+        snapshot.streamMatch = streamMatch
         snapshot.otherRows = otherRows()
         snapshot.workers = census.workers(leader: leader)
         snapshot.events = log.events

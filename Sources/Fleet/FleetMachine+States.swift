@@ -61,7 +61,7 @@ extension FleetMachine {
 
     private func isOrphan(_ lease: Lease, _ row: Row, _ survey: Survey) -> Bool {
         // A lease that is younger than the list may stand for a shard that is younger, too.
-        guard survey.tree != nil, let shardsListedAt, row.firstSeen < shardsListedAt else { return false }
+        guard survey.isVerified, let shardsListedAt, row.firstSeen < shardsListedAt else { return false }
         return row.shard == nil
     }
 
@@ -109,8 +109,8 @@ extension FleetMachine {
 struct Survey {
     /// The shards, where they are known to be the table's; `nil` in table-only mode.
     var tree: ShardTree?
-    /// No key of the table is a shard of the stream: it is another's table or another stream.
-    var isStreamForeign = false
+    /// The stream is proven to be the table's, so what does not match is wrong.
+    var isVerified = false
     var isMultiStream = false
     var leaseCount = 0
     var generation = Generation.unknown
@@ -121,21 +121,14 @@ struct Survey {
 extension FleetMachine {
     func survey() -> Survey {
         var survey = Survey(tree: shards)
-        var known = 0
-        var alive = 0
         for place in rows.slots.indices {
             guard let lease = rows.slots[place].lease else { continue }
             survey.leaseCount += 1
             if lease.isMultiStream { survey.isMultiStream = true }
-            if lease.isEnded { continue }
-            alive += 1
-            if rows.slots[place].shard != nil { known += 1 }
         }
         if survey.isMultiStream { survey.tree = nil }
-        if survey.tree != nil, alive > 0, known == 0, !(shards?.shards.isEmpty ?? true) {
-            survey.isStreamForeign = true
-            survey.tree = nil
-        }
+        if case .foreign? = streamMatch { survey.tree = nil }
+        survey.isVerified = survey.tree != nil && streamMatch == .verified
         survey.generation = generation()
         if let tree = survey.tree {
             survey.leaseless = tree.shards.values.filter { !rows.contains($0.shardID) }
@@ -155,7 +148,8 @@ extension FleetMachine {
             let state: (LeaseState, StateReason)
             if !parents.isEmpty {
                 state = (.blocked, waitingReason(for: parents, of: shard.parentShardIDs.count, at: now))
-            } else if shard.isOpen {
+            } else if shard.isOpen, survey.isVerified || survey.leaseCount == 0 {
+                // An empty table is no other stream's.
                 state = (.missing, .noLease(isTableEmpty: survey.leaseCount == 0))
             } else {
                 continue
@@ -171,7 +165,7 @@ extension FleetMachine {
 
     /// Notes the holes of this scan; those that two scans in a row showed are returned.
     mutating func confirmedHoles(_ views: [LeaseView], _ survey: Survey) -> [HashKeyRange] {
-        guard survey.tree != nil, survey.leaseCount > 0 else { return [] }
+        guard survey.isVerified, survey.leaseCount > 0 else { return [] }
         var ranges: [HashKeyRange] = []
         ranges.reserveCapacity(views.count)
         for index in views.indices where views[index].kind == .lease && views[index].state != .ended {

@@ -8,12 +8,13 @@ extension FleetMachine {
         meter.note(info, at: now)
         let tree = ShardTree(shards)
         if tree != self.shards {
+            if let old = self.shards?.shards, isRecreated(tree, from: old) { streamMatch = .unverified("created anew") }
             self.shards = tree
             order = []
             surveyed = nil
             for place in rows.slots.indices {
                 guard let lease = rows.slots[place].lease else { continue }
-                rows.slots[place].shard = ShardNote(tree, lease.shardID)
+                rows.slots[place].shard = ShardNote(tree, lease.shardID, now: clock.time(at: now))
             }
             schedule.isDirty = true
             flows = flows.filter { tree[$0.key] != nil || rows.contains($0.key) }
@@ -22,6 +23,14 @@ extension FleetMachine {
         schedule.underWay.remove(.shards)
         schedule.nextShardList = now + configuration.shardListInterval
         succeeded(.shards)
+        judgeStream(at: now)
+    }
+
+    /// Whether a shard's first sequence number changed: it is a shard of another stream then.
+    private func isRecreated(_ tree: ShardTree, from old: [String: Shard]) -> Bool {
+        tree.shards.values.contains { shard in
+            old[shard.shardID].map { $0.startingSequenceNumber != shard.startingSequenceNumber } ?? false
+        }
     }
 
     mutating func described(_ summary: StreamSummary, _ info: CallInfo, at now: Timestamp) {

@@ -15,7 +15,7 @@ extension FleetMachine {
         ]
     }
 
-    func failureFindings(_ survey: Survey, at now: Timestamp) -> [Finding] {
+    func failureFindings(at now: Timestamp) -> [Finding] {
         var findings: [Finding] = []
         let table = configuration.identity.table
         if let notALeaseTable {
@@ -29,11 +29,11 @@ extension FleetMachine {
             guard let failing = failures[what] else { continue }
             findings.append(failureFinding(what, failing.failure, count: failing.count))
         }
-        if survey.isStreamForeign, let stream = configuration.identity.stream {
+        if case .foreign(let why)? = streamMatch, let stream = configuration.identity.stream {
             findings.append(
                 Finding(
                     kind: .stream, subject: "foreign", severity: .warning,
-                    message: "no lease of \(table) is for a shard of \(stream): is it the right stream?"))
+                    message: "\(stream) is not the stream of \(table), \(why): is it the right one?"))
         }
         let offset = clock.offset
         if offset != .zero {

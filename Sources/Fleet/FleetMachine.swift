@@ -38,6 +38,12 @@ package struct FleetMachine: Machine {
     var shards: ShardTree?
     var shardsListedAt: Timestamp?
     var retention: Duration?
+    /// Whether the stream is the table's; `nil` where none was given.
+    var streamMatch: StreamMatch?
+    /// When checkpoints first did not fit the stream's shards.
+    var strangeSince: Timestamp?
+    /// Shards whose checkpoint is of an earlier stream, sorted.
+    var recreatedShards: [String] = []
 
     // What our own engine and program say.
     var flows: [String: Flow] = [:]
@@ -77,6 +83,7 @@ package struct FleetMachine: Machine {
         schedule = Schedule(at: now, hasStream: configuration.identity.stream != nil)
         clock = ServiceClock(at: now, wallClock: wallClock)
         startedAt = now
+        streamMatch = configuration.identity.stream == nil ? nil : .unverified("nothing was read yet")
         failover = configuration.failoverTime.map { FailoverTime($0, .given) } ?? .assumed
         log = EventLog(capacity: configuration.eventsMax)
         lagHistory = History(interval: configuration.historyInterval, capacity: configuration.historyCapacity)

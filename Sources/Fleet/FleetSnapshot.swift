@@ -38,6 +38,8 @@ package struct FleetSnapshot: Hashable, Sendable {
     package var holes: [HashKeyRange]
     /// The stream's shards with their family ties, closed ones within the retention included; `nil` in table-only mode.
     package var shards: ShardTree?
+    /// Whether the stream is proven to be the table's; `nil` in table-only mode.
+    package var streamMatch: StreamMatch?
     /// Sorted by id.
     package var workers: [WorkerView]
     /// The child processes of this program, by the shard that each reads; empty where it runs none.

@@ -76,9 +76,7 @@ extension Plan {
 
     /// Scales the stream to `count` open shards.
     package static func scale(to count: Int, in fleet: FleetSnapshot) throws(Refusal) -> Plan {
-        guard let stream = fleet.identity.stream, let shards = fleet.shards else {
-            throw Refusal(.noStream, "the stream is not known: give --stream")
-        }
+        let (stream, shards) = try knownStream(in: fleet)
         let open = shards.open.count
         guard count != open else { throw Refusal(.outsideLimits, "\(stream) has \(open) open shards already") }
         // https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html
@@ -98,12 +96,25 @@ extension Plan {
     }
 
     private static func openShard(_ id: String, in fleet: FleetSnapshot) throws(Refusal) -> (String, Shard) {
-        guard let stream = fleet.identity.stream, let shards = fleet.shards else {
-            throw Refusal(.noStream, "the stream is not known: give --stream")
-        }
+        let (stream, shards) = try knownStream(in: fleet)
         guard let shard = shards[id] else { throw Refusal(.noSuchShard, "\(stream) has no shard \(id)") }
         guard shard.isOpen else { throw Refusal(.closed, "\(id) is closed: only an open shard can be split or merged") }
         return (stream, shard)
+    }
+
+    /// The stream, where it is surely the one that this table's workers read. A snapshot of a stream alone has no match
+    /// to look for.
+    private static func knownStream(in fleet: FleetSnapshot) throws(Refusal) -> (String, ShardTree) {
+        guard let stream = fleet.identity.stream, let shards = fleet.shards else {
+            throw Refusal(.noStream, "the stream is not known: give --stream")
+        }
+        if let match = fleet.streamMatch, match != .verified {
+            throw Refusal(
+                .unverifiedStream,
+                "\(stream) is not proven to be the stream of \(fleet.identity.table): \(match.why ?? match.word); "
+                    + "`shardtop shard` reshards a stream by its name alone")
+        }
+        return (stream, shards)
     }
 
     private static func reshardForecast(_ parents: [String], makes count: Int, in fleet: FleetSnapshot) -> [String] {

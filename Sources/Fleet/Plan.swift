@@ -124,6 +124,7 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
         case notOurs
         case leaderAssigns
         case unknownMode
+        case unverifiedStream
         case inHandoff
         case closed
         case tooNarrow

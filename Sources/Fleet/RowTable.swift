@@ -53,13 +53,16 @@ struct ShardNote: Hashable, Sendable {
     var range: HashKeyRange
     var parents: [String]
     var children: [String]
+    /// `nil` where its sequence numbers do not tell.
+    var birth: ShardBirth?
 
-    init?(_ tree: ShardTree?, _ id: String) {
+    init?(_ tree: ShardTree?, _ id: String, now: UnixTime) {
         guard let shard = tree?[id] else { return nil }
         isOpen = shard.isOpen
         range = shard.hashKeyRange
         parents = shard.parentShardIDs
         children = tree?.children[id] ?? []
+        birth = ShardBirth(SequenceNumber(shard.startingSequenceNumber), now: now)
     }
 }
 

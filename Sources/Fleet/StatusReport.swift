@@ -36,6 +36,7 @@ package enum StatusReport {
             ("failoverTimeMillis", .int(snapshot.failoverTime.duration.wholeMilliseconds)),
             ("failoverTimeSource", .string(snapshot.failoverTime.source.rawValue)),
             ("retentionHours", snapshot.retention.map { .int($0.wholeMilliseconds / 3_600_000) } ?? .null),
+            ("streamState", string(snapshot.streamMatch?.word)), ("streamStateWhy", string(snapshot.streamMatch?.why)),
             ("leases", .list(snapshot.leases.map(json))), ("workers", .list(snapshot.workers.map(json))),
             ("problems", .list(snapshot.problems.map(json))),
             (

@@ -56,12 +56,12 @@ struct DoctorTests {
 
     @Test func `a missing lease is said when it stays missing`() throws {
         var watch = Watch()
-        watch.scan([lease(0, of: 2)])
+        watch.scan([lease(0, of: 2, checkpoint: checkpoint(age: .seconds(9)))])
         watch.list([shard(0, of: 2), shard(1, of: 2)])
         watch.settle()
         #expect(watch.problem(.missing) == nil)
         watch.wait(.seconds(10))
-        watch.scan([lease(0, of: 2, counter: 2)])
+        watch.scan([lease(0, of: 2, counter: 2, checkpoint: checkpoint(age: .seconds(9)))])
         let problem = try #require(watch.problem(.missing))
         #expect(problem.severity == .critical)
         #expect(problem.shardIDs == [id(1)])
@@ -187,7 +187,9 @@ struct DoctorTests {
         for minute in 0..<120 {
             watch.scan(
                 (0..<4).map {
-                    lease($0, owner: "w\($0 % 2)", counter: Int64(minute), checkpoint: checkpoint(age: .seconds(3)))
+                    lease(
+                        $0, owner: "w\($0 % 2)", counter: Int64(minute),
+                        checkpoint: checkpoint(age: .seconds(3), of: $0))
                 })
             #expect(watch.snapshot.problems == [])
             watch.wait(.seconds(5))

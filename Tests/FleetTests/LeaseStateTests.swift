@@ -96,7 +96,7 @@ struct LeaseStateTests {
                 shard(2, parent: id(1), range: whole),
             ], shown: id(2), state: .blocked, why: "waits for \(id(0)) (split)"),
         Case(
-            testDescription: "an open shard without lease", rows: [[lease(0)]],
+            testDescription: "an open shard without lease", rows: [[lease(0, checkpoint: checkpoint(age: .zero))]],
             shards: [shard(0), shard(1), shard(2), shard(3)], shown: id(1), state: .missing,
             why: "an open shard that no lease stands for"),
         Case(
@@ -119,7 +119,7 @@ struct LeaseStateTests {
 
     @Test func `a lease is an orphan when a younger list does not have its shard`() {
         var watch = Watch()
-        watch.scan([lease(0), lease(9, of: 10)])
+        watch.scan([lease(0, checkpoint: checkpoint(age: .zero)), lease(9, of: 10)])
         watch.list([shard(0, of: 1)])
         // Read and listed at the same moment: the shard may be younger than the list.
         #expect(watch.state(id(9)) == .learning)
@@ -132,7 +132,7 @@ struct LeaseStateTests {
     @Test func `a hole is said when two scans showed it and no shard without lease explains it`() {
         var watch = Watch()
         // The lease of shard 0 covers less than its shard.
-        var narrow = lease(0, of: 1)
+        var narrow = lease(0, of: 1, checkpoint: checkpoint(age: .zero))
         narrow.hashKeyRange = HashKeyRange(start: 0, end: 99)
         watch.scan([narrow])
         watch.list([shard(0, of: 1)])
@@ -150,7 +150,7 @@ struct LeaseStateTests {
     @Test func `a missing lease is a hole of the hash key space but one finding only`() {
         var watch = Watch()
         let shards = (0..<4).map { shard($0) }
-        let leases = (0..<3).map { lease($0) }
+        let leases = (0..<3).map { lease($0, checkpoint: checkpoint(age: .zero, of: $0)) }
         watch.scan(leases)
         watch.list(shards)
         watch.settle()
@@ -183,7 +183,7 @@ struct LeaseStateTests {
         #expect(snapshot.leases.map(\.state) == [.learning])
         #expect(
             snapshot.problems.map(\.message) == [
-                "no lease of orders-app is for a shard of orders: is it the right stream?"
+                "orders is not the stream of orders-app, no lease is of its shards: is it the right one?"
             ])
     }
 

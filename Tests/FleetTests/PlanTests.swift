@@ -14,6 +14,7 @@ func fleet(_ leases: [Item], mode: FleetMode? = .takers(clientVersion: nil), sha
     watch.scan(leases)
     var snapshot = watch.snapshot
     snapshot.mode = mode
+    snapshot.streamMatch = .verified
     return snapshot
 }
 

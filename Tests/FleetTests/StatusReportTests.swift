@@ -23,8 +23,8 @@ struct StatusReportTests {
         #expect(
             inOrder(text) == [
                 "version", "application", "stream", "region", "account", "tableArn", "takenAt", "observedSeconds",
-                "generation", "mode", "leader", "failoverTimeMillis", "failoverTimeSource", "retentionHours", "leases",
-                "workers", "problems", "totals", "cost",
+                "generation", "mode", "leader", "failoverTimeMillis", "failoverTimeSource", "retentionHours",
+                "streamState", "streamStateWhy", "leases", "workers", "problems", "totals", "cost",
             ])
         #expect(text.contains("\"stream\":null"))
         #expect(value["failoverTimeMillis"]?.int == 10_000)

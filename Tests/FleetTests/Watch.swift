@@ -13,6 +13,8 @@ struct Watch {
     var snapshots: [FleetSnapshot] = []
 
     static let noon = UnixTime(milliseconds: 1_770_000_000_000)
+    /// When the stream of the tests was created.
+    static let created = noon + .seconds(-30 * 86_400)
 
     init(_ configuration: FleetConfiguration = .test(), at now: Timestamp = .zero) {
         self.now = now
@@ -114,11 +116,12 @@ func range(_ number: Int, of count: Int) -> HashKeyRange {
 
 func shard(
     _ number: Int, of count: Int = 4, parent: String? = nil, adjacent: String? = nil, range given: HashKeyRange? = nil,
-    isClosed: Bool = false
+    isClosed: Bool = false, created: UnixTime = Watch.created
 ) -> Shard {
     Shard(
         shardID: id(number), parentShardID: parent, adjacentParentShardID: adjacent,
-        hashKeyRange: given ?? range(number, of: count), endingSequenceNumber: isClosed ? "999" : nil)
+        hashKeyRange: given ?? range(number, of: count), startingSequenceNumber: birth(number, created).description,
+        endingSequenceNumber: isClosed ? "999" : nil)
 }
 
 /// A row as KCL stores it, with what `newItem` leaves out.
@@ -129,11 +132,18 @@ func item(_ lease: Lease, _ more: Item = [:]) -> Item {
     return item
 }
 
-/// A checkpoint in the service's layout, made `age` before noon.
-func checkpoint(age: Duration, from time: UnixTime = Watch.noon) -> Checkpoint {
-    let record = time + (.zero - age)
+/// The first sequence number of a shard.
+func birth(_ number: Int, _ created: UnixTime = Watch.created) -> SequenceNumber {
+    SequenceNumberParts(shardCreated: created, recordTime: created, shardIndex: UInt32(number), counter: 0)
+        .sequenceNumber
+}
+
+/// A checkpoint of shard `number` in the service's layout, made `age` before noon.
+func checkpoint(
+    age: Duration, of number: Int = 0, from time: UnixTime = Watch.noon, created: UnixTime = Watch.created
+) -> Checkpoint {
     let parts = SequenceNumberParts(
-        shardCreated: record + .seconds(-3600), recordTime: record, shardIndex: 0, counter: 7)
+        shardCreated: created, recordTime: time + (.zero - age), shardIndex: UInt32(number), counter: 7)
     return Checkpoint(.sequenceNumber(parts.sequenceNumber))
 }
 

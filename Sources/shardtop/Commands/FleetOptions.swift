@@ -12,7 +12,11 @@ struct FleetOptions: ParsableArguments {
         completion: .file(extensions: ["properties"]))
     var application: String
 
-    @Option(help: "The stream it reads; a lease table does not name it. Without it nothing is said about the stream.")
+    @Option(
+        help: """
+            The stream it reads; a lease table does not name it. Without it nothing is said about the stream; with it \
+            the checkpoints must prove that it is the one.
+            """)
     var stream: String?
 
     @Option(help: "The lease table, where it is not named as the application.")

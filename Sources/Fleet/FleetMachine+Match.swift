@@ -1,0 +1,120 @@
+import AWSWire
+import Leases
+import Machine
+
+/// What the service writes of a shard into each of its sequence numbers.
+struct ShardBirth: Hashable, Sendable {
+    var created: UnixTime
+    var index: UInt32
+
+    /// `nil` where the number is not in the service's layout.
+    init?(_ number: SequenceNumber?, now: UnixTime) {
+        guard let number, let parts = SequenceNumberParts(number, now: now) else { return nil }
+        created = parts.shardCreated
+        index = parts.shardIndex
+    }
+}
+
+/// The checkpoints against the shards of the same ids.
+struct StreamEvidence {
+    var leases = 0
+    /// Leases that did not end.
+    var alive = 0
+    /// Of those, the ones whose shard is listed.
+    var known = 0
+    /// Checkpoints at a sequence number, of listed shards.
+    var numbers = 0
+    var matching = 0
+    /// Of an earlier stream of the same name, or of one that is older: their shards.
+    var earlier: [String] = []
+    /// Of another stream.
+    var other = 0
+    /// The streams that a multi-stream table names.
+    var named: Set<String> = []
+}
+
+extension FleetMachine {
+    /// Compares the table with the stream; called after every scan and every list that changed.
+    mutating func judgeStream(at now: Timestamp) {
+        guard let stream = configuration.identity.stream, scans > 0 else { return }
+        guard let shards, let shardsListedAt else {
+            matched(.unverified("its shards are not listed yet"))
+            return
+        }
+        let evidence = evidence(now: clock.time(at: now))
+        recreatedShards = evidence.earlier.sorted()
+        guard evidence.named.isEmpty else {
+            matched(
+                evidence.named.contains(stream)
+                    ? .verified
+                    : .foreign("the table is of \(evidence.named.sorted().prefix(3).joined(separator: ", "))"))
+            return
+        }
+        if evidence.alive > 0, evidence.known == 0, !shards.shards.isEmpty {
+            matched(.foreign("no lease is of its shards"))
+            return
+        }
+        if evidence.other > evidence.matching {
+            let since = strangeSince ?? now
+            strangeSince = since
+            guard since < shardsListedAt else {
+                // The list may be older than a stream that was created anew.
+                schedule.nextShardList = min(schedule.nextShardList, earliestShardList(at: now))
+                matched(.unverified("checkpoints do not fit its shards"))
+                return
+            }
+            matched(.foreign("checkpoints are of another stream"))
+            return
+        }
+        strangeSince = nil
+        if evidence.matching > 0 {
+            matched(.verified)
+        } else if !evidence.earlier.isEmpty {
+            matched(.unverified("checkpoints are of an earlier stream"))
+        } else if streamMatch == .verified || configuration.identity.isDemo {
+            // A demo made both itself. A stream once verified stays so when its checkpoints go back to TRIM_HORIZON.
+            matched(.verified)
+        } else if evidence.leases == 0 {
+            matched(.unverified("the table holds no lease"))
+        } else {
+            matched(
+                .unverified(evidence.numbers == 0 ? "no checkpoint in it yet" : "its sequence numbers do not tell"))
+        }
+    }
+
+    private mutating func matched(_ match: StreamMatch) {
+        guard match != streamMatch else { return }
+        streamMatch = match
+        surveyed = nil
+        schedule.isDirty = true
+    }
+
+    private func evidence(now: UnixTime) -> StreamEvidence {
+        var evidence = StreamEvidence()
+        for place in rows.slots.indices {
+            guard let lease = rows.slots[place].lease else { continue }
+            evidence.leases += 1
+            if lease.isMultiStream {
+                // account:stream:creation:shard
+                let parts = lease.leaseKey.split(separator: ":")
+                if parts.count == 4 { evidence.named.insert(String(parts[1])) }
+                continue
+            }
+            if lease.isEnded { continue }
+            evidence.alive += 1
+            guard let shard = rows.slots[place].shard else { continue }
+            evidence.known += 1
+            guard let number = lease.checkpoint.sequenceNumber else { continue }
+            evidence.numbers += 1
+            guard let born = shard.birth, let read = ShardBirth(number, now: now) else { continue }
+            if read == born {
+                evidence.matching += 1
+            } else if read.index == born.index, read.created < born.created {
+                evidence.earlier.append(lease.shardID)
+            } else {
+                evidence.other += 1
+            }
+        }
+        return evidence
+    }
+}
