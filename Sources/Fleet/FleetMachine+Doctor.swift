@@ -29,6 +29,7 @@ extension FleetMachine {
             let suspects = suspects(among: views)
             findings += ownershipFindings(suspects, at: now)
             findings += coverageFindings(suspects, survey)
+            findings += recreatedFindings()
             findings += progressFindings(suspects, at: now)
             findings += hotFindings(suspects, at: now)
             findings += rowFindings(otherRows)

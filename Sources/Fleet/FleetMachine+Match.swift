@@ -89,6 +89,20 @@ extension FleetMachine {
         schedule.isDirty = true
     }
 
+    /// Checkpoints of an earlier stream: Kinesis refuses their sequence numbers, so nobody reads these shards.
+    func recreatedFindings() -> [Finding] {
+        guard !recreatedShards.isEmpty, let stream = configuration.identity.stream else { return [] }
+        let isSure = streamMatch == .verified
+        return [
+            Finding(
+                kind: .streamRecreated, severity: isSure ? .critical : .warning, shardIDs: recreatedShards,
+                message: "\(recreatedShards.briefShards): the checkpoint is of a stream before this \(stream); "
+                    + (isSure ? "" : "it was deleted and created again, or is the wrong one: ")
+                    + "the service refuses such a position, so nobody reads; give the application a new table, or "
+                    + "rewind to TRIM_HORIZON")
+        ]
+    }
+
     private func evidence(now: UnixTime) -> StreamEvidence {
         var evidence = StreamEvidence()
         for place in rows.slots.indices {

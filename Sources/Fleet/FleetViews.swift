@@ -96,6 +96,8 @@ package struct Problem: Hashable, Sendable, Identifiable {
         case oddRow = "ODD_ROW"
         case throttled = "THROTTLED"
         case dataLossRisk = "DATA_LOSS_RISK"
+        /// The stream was deleted and created again; checkpoints are of the one before.
+        case streamRecreated = "STREAM_RECREATED"
         case hot = "HOT"
         /// The table cannot be read.
         case table = "TABLE"
