@@ -7,14 +7,18 @@ extension FleetMachine {
         var stuck: [String] = []
         var stuckDrain: [String] = []
         var atRisk: [LeaseView] = []
+        var lost: [LeaseView] = []
+        let recreated = Set(recreatedShards)
         for view in views where view.kind == .lease && view.state != .ended {
             if isStuck(view, at: now) { stuck.append(view.shardID) }
             if view.state == .drain, (view.checkpointAge ?? .zero) > max(configuration.stuckAfter, .seconds(300)) {
                 stuckDrain.append(view.shardID)
             }
-            if let retention, let lag = view.checkpointLag,
-                lag.milliseconds > retention.wholeMilliseconds / 2
-            {
+            // The age of a checkpoint of another stream says nothing of this one's records.
+            guard let retention, let lag = view.checkpointLag, !recreated.contains(view.shardID) else { continue }
+            if lag.milliseconds > retention.wholeMilliseconds {
+                lost.append(view)
+            } else if lag.milliseconds > retention.wholeMilliseconds / 2 {
                 atRisk.append(view)
             }
         }
@@ -34,6 +38,11 @@ extension FleetMachine {
                         + "processor checkpoint in shardEnded?", action: .evict))
         }
         if !atRisk.isEmpty { findings.append(riskFinding(atRisk)) }
+        // An estimate alone alarms nobody, so what is measured is said apart from it.
+        let measured = lost.filter { $0.checkpointLag.map { !$0.isUpperBound } ?? false }
+        let estimated = lost.filter { $0.checkpointLag?.isUpperBound ?? false }
+        if !measured.isEmpty { findings.append(lossFinding(measured, isMeasured: true)) }
+        if !estimated.isEmpty { findings.append(lossFinding(estimated, isMeasured: false)) }
         return findings
     }
 
@@ -56,6 +65,20 @@ extension FleetMachine {
             message: "\(views.map(\.shardID).briefShards): the oldest unread record \(exact ? "" : "may ")"
                 + "fall\(exact ? "s" : "") out of the retention in \(Duration.seconds(left).brief)"
                 + (exact ? "" : " (an estimate; an idle shard looks the same)"))
+    }
+
+    private func lossFinding(_ views: [LeaseView], isMeasured: Bool) -> Finding {
+        let shards = views.map(\.shardID)
+        let lag = Duration.milliseconds(views.compactMap(\.checkpointLag).max()?.milliseconds ?? 0).brief
+        let limit = (retention ?? .zero).brief
+        return Finding(
+            kind: .dataLost, subject: isMeasured ? "" : "estimate", severity: isMeasured ? .critical : .info,
+            shardIDs: shards,
+            message: isMeasured
+                ? "\(shards.briefShards): unread for \(lag), longer than the retention of \(limit): records were lost; "
+                    + "make the retention longer and find out why nobody read"
+                : "\(shards.briefShards): the checkpoint is up to \(lag) old, the retention \(limit): what was unread is "
+                    + "lost (an estimate; an idle shard looks the same)")
     }
 
     /// A shard takes 1 MiB and 1 000 records a second.

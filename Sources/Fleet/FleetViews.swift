@@ -96,6 +96,8 @@ package struct Problem: Hashable, Sendable, Identifiable {
         case oddRow = "ODD_ROW"
         case throttled = "THROTTLED"
         case dataLossRisk = "DATA_LOSS_RISK"
+        /// The checkpoint is older than the retention: what was not read then is gone.
+        case dataLost = "DATA_LOST"
         /// The stream was deleted and created again; checkpoints are of the one before.
         case streamRecreated = "STREAM_RECREATED"
         case hot = "HOT"
