@@ -25,6 +25,8 @@ package struct FleetConfiguration: Hashable, Sendable {
     package var eventsMax: Int
     /// A lease that is read and does not checkpoint for so long while its lag grows is STUCK.
     package var stuckAfter: Duration
+    /// A shard that two full lists so far apart do not have is gone.
+    package var orphanAfter: Duration
     /// Whether effects carry the lines of a recording.
     package var isRecording: Bool
 
@@ -33,7 +35,8 @@ package struct FleetConfiguration: Hashable, Sendable {
         autoRefresh: Duration = .seconds(5), publishInterval: Duration = .milliseconds(250),
         shardListInterval: Duration = .seconds(60), shardListIntervalMin: Duration = .seconds(5),
         readUnitsPerSecondMax: Double = 25, historyInterval: Duration = .seconds(2), historyCapacity: Int = 60,
-        eventsMax: Int = 500, stuckAfter: Duration = .seconds(60), isRecording: Bool = false
+        eventsMax: Int = 500, stuckAfter: Duration = .seconds(60), orphanAfter: Duration = .seconds(60),
+        isRecording: Bool = false
     ) {
         self.identity = identity
         self.failoverTime = failoverTime
@@ -47,6 +50,7 @@ package struct FleetConfiguration: Hashable, Sendable {
         self.historyCapacity = historyCapacity
         self.eventsMax = eventsMax
         self.stuckAfter = stuckAfter
+        self.orphanAfter = orphanAfter
         self.isRecording = isRecording
     }
 

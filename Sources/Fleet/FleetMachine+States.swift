@@ -60,9 +60,11 @@ extension FleetMachine {
     }
 
     private func isOrphan(_ lease: Lease, _ row: Row, _ survey: Survey) -> Bool {
-        // A lease that is younger than the list may stand for a shard that is younger, too.
-        guard survey.isVerified, let shardsListedAt, row.firstSeen < shardsListedAt else { return false }
-        return row.shard == nil
+        guard survey.isVerified, row.shard == nil, let absentSince = row.absentSince, let shardsListedAt else {
+            return false
+        }
+        // A list may be older than a shard, and lists are eventually consistent: one alone proves nothing.
+        return shardsListedAt - absentSince >= configuration.orphanAfter
     }
 
     /// A child is read from its beginning only after all its parents' leases ended; one that was begun is not held up.

@@ -19,6 +19,10 @@ extension FleetMachine {
             schedule.isDirty = true
             flows = flows.filter { tree[$0.key] != nil || rows.contains($0.key) }
         }
+        for place in rows.slots.indices {
+            rows.slots[place].absentSince =
+                rows.slots[place].shard == nil ? rows.slots[place].absentSince ?? now : nil
+        }
         shardsListedAt = now
         schedule.underWay.remove(.shards)
         schedule.nextShardList = now + configuration.shardListInterval

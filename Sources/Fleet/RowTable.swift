@@ -24,6 +24,8 @@ struct Row: Sendable {
     var history: History
     /// What the stream says of its shard; `nil` where it does not list it.
     var shard: ShardNote?
+    /// The first full list without its shard, of those since which no list had it.
+    var absentSince: Timestamp?
 
     init(_ item: Item, scan: Int, history: History, at now: Timestamp) {
         stored = item
