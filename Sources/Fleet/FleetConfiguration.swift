@@ -27,6 +27,9 @@ package struct FleetConfiguration: Hashable, Sendable {
     package var stuckAfter: Duration
     /// A shard that two full lists so far apart do not have is gone.
     package var orphanAfter: Duration
+    /// A lease whose owner changes so often within the window flaps.
+    package var flappingChanges = 4
+    package var flappingWindow: Duration = .seconds(300)
     /// Whether effects carry the lines of a recording.
     package var isRecording: Bool
 

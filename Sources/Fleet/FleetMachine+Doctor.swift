@@ -21,7 +21,7 @@ struct Finding {
 extension FleetMachine {
     /// What is wrong, most severe first.
     mutating func problems(
-        _ views: [LeaseView], survey: Survey, otherRows: [OtherRow], at now: Timestamp
+        _ views: [LeaseView], survey: Survey, workers: [WorkerView], otherRows: [OtherRow], at now: Timestamp
     ) -> [Problem] {
         let time = clock.time(at: now)
         var findings = failureFindings(at: now)
@@ -32,6 +32,7 @@ extension FleetMachine {
             findings += recreatedFindings()
             findings += progressFindings(suspects, at: now)
             findings += hotFindings(suspects, at: now)
+            findings += balanceFindings(workers, views, at: now)
             findings += rowFindings(otherRows)
         }
         findings += stoppedFindings()

@@ -54,6 +54,7 @@ extension FleetMachine {
         surveyed = nil
         succeeded(.scan)
         updateFailoverTime()
+        notePaces()
         updateMode(at: now)
         judgeStream(at: now)
         schedule.nextScan = max(now, pass.startedAt + refreshInterval)
@@ -126,7 +127,11 @@ extension FleetMachine {
         } else if new.leaseCounter != old.leaseCounter {
             rows.slots[place].hasMovedSinceCheckpoint = true
         }
-        if isOwnerChanged || isCheckpointChanged { rows.slots[place].cadence.interrupt() }
+        if isOwnerChanged {
+            rows.slots[place].cadence = Cadence()
+        } else if isCheckpointChanged {
+            rows.slots[place].cadence.interrupt()
+        }
         if new.leaseCounter != old.leaseCounter {
             rows.slots[place].cadence.changed(to: new.leaseCounter, at: now, refresh: refreshInterval)
         }
@@ -143,6 +148,11 @@ extension FleetMachine {
     }
 
     private mutating func ownerChanged(from old: Lease, to new: Lease, _ place: Int, at now: Timestamp) {
+        if let before = old.leaseOwner ?? rows.slots[place].lastOwner, let owner = new.leaseOwner, owner != before {
+            rows.slots[place].takeovers.append(Takeover(at: now, from: before))
+            let excess = rows.slots[place].takeovers.count - max(1, configuration.flappingChanges) * 4
+            if excess > 0 { rows.slots[place].takeovers.removeFirst(excess) }
+        }
         rows.slots[place].ownerSince = now
         rows.slots[place].isOwnerChangeSeen = true
         rows.slots[place].lastOwner = old.leaseOwner

@@ -61,7 +61,8 @@ extension FleetMachine {
         snapshot.children = children.views(at: now)
         snapshot.cost = meter.cost(at: now, watchedFor: now - startedAt)
         snapshot.totals = totals(of: views, workers: snapshot.workers.count)
-        snapshot.problems = problems(views, survey: survey, otherRows: snapshot.otherRows, at: now)
+        snapshot.problems = problems(
+            views, survey: survey, workers: snapshot.workers, otherRows: snapshot.otherRows, at: now)
         markSeverity(&views, snapshot.problems)
         snapshot.leases = views
         snapshot.verdict = verdict(snapshot)
@@ -260,7 +261,7 @@ struct WorkerCensus {
 
 extension WorkerView {
     fileprivate mutating func count(_ view: LeaseView, state: State, age: Duration?) {
-        if view.state != .ended { leases += 1 }
+        if view.state == .ended { endedLeases += 1 } else { leases += 1 }
         if view.state.isConsumed { activeLeases += 1 }
         if let age { heartbeatAge = min(heartbeatAge ?? age, age) }
         if let rate = view.recordsPerSecond { recordsPerSecond = (recordsPerSecond ?? 0) + rate }

@@ -62,6 +62,10 @@ package struct FleetMachine: Machine {
     var historyTicks: Int64 = 0
     /// Since when a shard takes nearly all that it may.
     var hotSince: [String: Timestamp] = [:]
+    /// When workers were first seen; zero for those that were there when we came.
+    var workersSince: [String: Timestamp] = [:]
+    /// The rhythm of each worker's renewals.
+    var paces: [String: Pace] = [:]
     var failures: [Failing: (failure: FleetFailure, since: UnixTime, count: Int)] = [:]
     var problemSince: [String: UnixTime] = [:]
     var holesSeen: [HashKeyRange: Int] = [:]

@@ -19,6 +19,8 @@ package struct WorkerView: Hashable, Sendable, Identifiable {
     package var leases: Int
     /// Of those, the ones it renews and reads.
     package var activeLeases: Int
+    /// Leases at SHARD_END that still name it.
+    package var endedLeases = 0
     package var state: State
     /// Since the youngest renewal of any of its leases; `nil` where none was seen.
     package var heartbeatAge: Duration?
@@ -101,6 +103,12 @@ package struct Problem: Hashable, Sendable, Identifiable {
         /// The stream was deleted and created again; checkpoints are of the one before.
         case streamRecreated = "STREAM_RECREATED"
         case hot = "HOT"
+        /// One lease goes from owner to owner.
+        case flapping = "FLAPPING"
+        /// Workers have different failover times.
+        case failoverDiffers = "FAILOVER_DIFFERS"
+        /// Leases are shared out badly.
+        case uneven = "UNEVEN"
         /// The table cannot be read.
         case table = "TABLE"
         /// The stream cannot be read.

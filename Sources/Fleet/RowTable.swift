@@ -15,6 +15,8 @@ struct Row: Sendable {
     /// Whether the present owner's coming (or the last one's going) was seen.
     var isOwnerChangeSeen = false
     var lastOwner: String?
+    /// The newest changes from one owner to another, bounded.
+    var takeovers: [Takeover] = []
     var checkpointChangedAt: Timestamp
     var isCheckpointChangeSeen = false
     var handoffSince: Timestamp?
