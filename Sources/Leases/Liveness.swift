@@ -107,9 +107,9 @@ public struct Liveness: Sendable {
     public func failoverTime(of owner: String, configured: Duration) -> Duration {
         guard let pulse = pulses[owner] else { return max(configured, Self.patience) }
         if pulse.shortestFailoverTime > configured { return pulse.longestFailoverTime }
+        if pulse.isDoubted { return max(configured, Self.patience) }
         // It may be longer, and may be not: what is not known well is waited for.
-        return pulse.isSharp && !pulse.isDoubted
-            ? configured : max(configured, min(pulse.longestFailoverTime, Self.patience))
+        return pulse.isSharp ? configured : max(configured, min(pulse.longestFailoverTime, Self.patience))
     }
 
     /// When the lease under `key` expires if its counter does not change; `nil` where it was never seen.
