@@ -38,7 +38,7 @@ private struct Watched {
         nextRenewal = Double.random(in: 0...interval, using: &generator)
     }
 
-    /// `silence`: no renewal happens before then; those that were due by then follow at once, if they are to be made up.
+    /// `silence`: no renewal happens before then; those that were due by then follow at once, where they are made up.
     mutating func watch(
         until end: Double, silentUntil silence: Double = 0, makingUp: Bool = false,
         _ look: (Liveness, Double) -> Void = { _, _ in }
