@@ -120,10 +120,13 @@ extension FleetMachine {
             evidence.known += 1
             guard let number = lease.checkpoint.sequenceNumber else { continue }
             evidence.numbers += 1
-            guard let born = shard.birth, let read = ShardBirth(number, now: now) else { continue }
-            if read == born {
+            guard let born = shard.birth, let read = SequenceNumberParts(number, now: now) else { continue }
+            if read.shardIndex == born.index, read.shardCreated == born.created {
                 evidence.matching += 1
-            } else if read.index == born.index, read.created < born.created {
+            } else if read.shardIndex == born.index, read.shardCreated < born.created,
+                read.recordTime <= born.created
+            {
+                // A stream whose records are younger than this one lived beside it, so it is another.
                 evidence.earlier.append(lease.shardID)
             } else {
                 evidence.other += 1

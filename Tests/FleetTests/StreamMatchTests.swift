@@ -53,9 +53,10 @@ struct StreamMatchTests {
         #expect(watch.snapshot.streamMatch == .verified)
     }
 
-    @Test func `checkpoints of a younger stream, or of another index, are foreign once a newer list agrees`() {
+    @Test func `checkpoints of a younger stream, an older one that lived on or another index are foreign`() {
         for checkpoint in [
             checkpoint(age: .zero, created: Watch.created + .seconds(60)), checkpoint(age: .zero, of: 7),
+            checkpoint(age: .zero, created: Watch.created + .seconds(-60)),
         ] {
             var watch = watch(checkpoint)
             #expect(watch.snapshot.streamMatch == .unverified("checkpoints do not fit its shards"))
