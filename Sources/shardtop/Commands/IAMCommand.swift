@@ -52,7 +52,7 @@ struct IAMCommand: ParsableCommand {
     }
 
     struct Operate: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "For watch --write, lease and shard.")
+        static let configuration = CommandConfiguration(abstract: "For watch --write, lease, shard and stream.")
 
         @Argument(help: "The application's name.")
         var application: String
