@@ -1,6 +1,6 @@
 /// How often the table is read.
 package enum RefreshRate: Hashable, Sendable {
-    /// `FleetConfiguration.autoRefresh`, slower where the table is throttled, dear or away.
+    /// `FleetConfiguration.autoRefresh`, slower where the table is throttled, dear, away or unchanged for long.
     case auto
     case every(Duration)
 }
@@ -18,8 +18,9 @@ package struct FleetConfiguration: Hashable, Sendable {
     package var shardListInterval: Duration
     /// Between two ListShards, also when an unknown child was seen.
     package var shardListIntervalMin: Duration
-    /// The cap on reads of an on-demand table; of a provisioned one it is 5 % of its reads.
-    package var readUnitsPerSecondMax: Double
+    /// The cap on reads where a person or a program gives one, also for a fixed refresh; `nil` for
+    /// `usualReadUnitsPerSecond` of an on-demand table and 5 % of a provisioned one's reads.
+    package var readUnitsPerSecondMax: Double?
     package var historyInterval: Duration
     package var historyCapacity: Int
     package var eventsMax: Int
@@ -37,7 +38,7 @@ package struct FleetConfiguration: Hashable, Sendable {
         identity: FleetIdentity, failoverTime: Duration? = nil, refresh: RefreshRate = .auto,
         autoRefresh: Duration = .seconds(5), publishInterval: Duration = .milliseconds(250),
         shardListInterval: Duration = .seconds(60), shardListIntervalMin: Duration = .seconds(5),
-        readUnitsPerSecondMax: Double = 25, historyInterval: Duration = .seconds(2), historyCapacity: Int = 60,
+        readUnitsPerSecondMax: Double? = nil, historyInterval: Duration = .seconds(2), historyCapacity: Int = 60,
         eventsMax: Int = 500, stuckAfter: Duration = .seconds(60), orphanAfter: Duration = .seconds(60),
         isRecording: Bool = false
     ) {
@@ -56,6 +57,8 @@ package struct FleetConfiguration: Hashable, Sendable {
         self.orphanAfter = orphanAfter
         self.isRecording = isRecording
     }
+
+    package static let usualReadUnitsPerSecond = 25.0
 
     /// For the emulator in this process: reads cost nothing there.
     package static func inProcess(_ identity: FleetIdentity, failoverTime: Duration?) -> FleetConfiguration {

@@ -168,6 +168,8 @@ struct CostMeter: Sendable {
     private(set) var unitsPerScan = 0.0
     /// 1, doubled by each throttled scan up to 16, halved by each that was not.
     private(set) var slowness = 1
+    /// Scans in a row that showed no change of any row: nobody renews, takes or checkpoints.
+    private var unchangedScans = 0
 
     mutating func note(_ info: FleetMachine.CallInfo, at now: Timestamp) {
         totalUnits += info.readUnits ?? 0
@@ -181,9 +183,19 @@ struct CostMeter: Sendable {
         minutes.removeAll { now - $0.at > .seconds(60) }
     }
 
-    mutating func scanned(units: Double) {
+    mutating func scanned(units: Double, hasChanged: Bool) {
         unitsPerScan = units
+        unchangedScans = hasChanged ? 0 : min(unchangedScans + 1, 1000)
         slowness = max(1, slowness / 2)
+    }
+
+    /// 1, then 2 and 4 where nothing changed for 12 and 24 scans: a minute and three of them at 5 s. The first change
+    /// ends it.
+    var idleness: Int { unchangedScans < 12 ? 1 : unchangedScans < 24 ? 2 : 4 }
+
+    /// How far apart scans must be to take `units` a second.
+    func timeOfScan(at units: Double) -> Duration {
+        units > 0 && units.isFinite ? .seconds(min(unitsPerScan / units, 86_400)) : .zero
     }
 
     mutating func throttled() { slowness = min(16, slowness * 2) }

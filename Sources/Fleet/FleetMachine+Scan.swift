@@ -7,6 +7,8 @@ struct ScanPass: Sendable {
     var startedAt: Timestamp
     var units = 0.0
     var pages = 0
+    /// Whether a row came, went or is not as it was.
+    var hasChanged = false
 }
 
 extension FleetMachine {
@@ -16,7 +18,7 @@ extension FleetMachine {
         guard var pass else { return [] }
         pass.units += info.readUnits ?? 0
         pass.pages += 1
-        for item in page.items { read(item, at: now) }
+        for item in page.items where read(item, at: now) { pass.hasChanged = true }
         // A table of more pages than any fleet has rows is not read to its end.
         if let next = page.next, pass.pages < 10_000 {
             self.pass = pass
@@ -35,14 +37,16 @@ extension FleetMachine {
 
     /// A row that an operator's write returned: shown at once, not at the next scan.
     mutating func rowWritten(_ item: Item, at now: Timestamp) {
-        read(item, at: now)
+        _ = read(item, at: now)
         surveyed = nil
         schedule.isDirty = true
         schedule.nextScan = min(schedule.nextScan, now + .milliseconds(200))
     }
 
     private mutating func finishScan(_ pass: ScanPass, at now: Timestamp) {
+        var hasChanged = pass.hasChanged
         for (key, row) in rows.removeUnseen(in: scans) {
+            hasChanged = true
             liveness.forget(key: key)
             order = []
             if let lease = row.lease { inferred(.leaseDeleted, of: lease, at: now) }
@@ -50,7 +54,7 @@ extension FleetMachine {
         scans += 1
         previousScanTime = clock.time(at: now)
         lastScanAt = now
-        meter.scanned(units: pass.units)
+        meter.scanned(units: pass.units, hasChanged: hasChanged)
         surveyed = nil
         succeeded(.scan)
         updateFailoverTime()
@@ -61,16 +65,18 @@ extension FleetMachine {
         schedule.isDirty = true
     }
 
-    private mutating func read(_ item: Item, at now: Timestamp) {
+    /// Returns whether the row is new or not as it was.
+    private mutating func read(_ item: Item, at now: Timestamp) -> Bool {
         let key = item[LeaseTable.hashKey]?.string ?? "?"
         guard let place = rows.position(of: key) else {
             appeared(item, key: key, at: now)
-            return
+            return true
         }
         rows.slots[place].scan = scans
         let before = rows.slots[place].lease
+        var hasChanged = true
         switch RowChange(from: rows.slots[place].stored, lease: before, to: item) {
-        case .none: break
+        case .none: hasChanged = false
         case .progress(let counter, let checkpoint):
             rows.slots[place].stored = item
             rows.slots[place].lease?.leaseCounter = counter
@@ -87,6 +93,7 @@ extension FleetMachine {
             }
         }
         if let lease = rows.slots[place].lease { observe(lease, at: now) }
+        return hasChanged
     }
 
     private mutating func appeared(_ item: Item, key: String, at now: Timestamp) {

@@ -171,10 +171,15 @@ package struct FleetMachine: Machine {
 
     /// The time between two scans, as it is now.
     var refreshInterval: Duration {
-        if case .every(let duration) = configuration.refresh { return max(duration, .milliseconds(50)) }
-        let limit = provisionedReads.map { Double($0) * 0.05 } ?? configuration.readUnitsPerSecondMax
-        var interval = configuration.autoRefresh
-        if limit > 0, limit.isFinite { interval = max(interval, .seconds(meter.unitsPerScan / limit)) }
-        return min(interval * meter.slowness, .seconds(300))
+        let given = configuration.readUnitsPerSecondMax
+        if case .every(let duration) = configuration.refresh {
+            return max(duration, .milliseconds(50), given.map { meter.timeOfScan(at: $0) } ?? .zero)
+        }
+        let limit =
+            given ?? provisionedReads.map { Double($0) * 0.05 } ?? FleetConfiguration.usualReadUnitsPerSecond
+        let interval = max(configuration.autoRefresh, meter.timeOfScan(at: limit))
+        // Where reading costs nothing there is nothing to save.
+        let idleness = limit.isFinite ? meter.idleness : 1
+        return min(interval * max(meter.slowness, idleness), .seconds(300))
     }
 }

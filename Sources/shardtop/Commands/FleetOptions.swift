@@ -102,10 +102,33 @@ struct OpenFleet {
 
 /// How often a table is read that is watched for long.
 struct RefreshOptions: ParsableArguments {
-    @Option(help: "How often to read the table; `auto` is 5 s, slower where that is dear.")
+    @Option(
+        help: """
+            How often to read the table. `auto` is 5 s; less often where that takes more than --max-rcu, where reads \
+            are throttled, and where nothing changed for a minute (10 s) or three (20 s), until something does.
+            """)
     var refresh = "auto"
 
-    func rate() throws -> RefreshRate {
+    @Option(
+        name: .customLong("max-rcu"),
+        help: """
+            Read capacity units a second that watching may take, whatever --refresh says. Without it `auto` takes 5 % \
+            of a provisioned table's reads, or 25 on demand.
+            """)
+    var readUnitsMax: Double?
+
+    func validate() throws {
+        if let readUnitsMax, !(readUnitsMax.isFinite && readUnitsMax > 0) {
+            throw ValidationError("--max-rcu must be above 0")
+        }
+    }
+
+    func apply(to configuration: inout FleetConfiguration) throws {
+        configuration.refresh = try rate()
+        configuration.readUnitsPerSecondMax = readUnitsMax
+    }
+
+    private func rate() throws -> RefreshRate {
         if refresh == "auto" { return .auto }
         guard let interval = Duration(argument: refresh), interval >= .seconds(1) else {
             throw Failure("--refresh \(refresh): give auto, or a time of a second or more", status: .usage)

@@ -35,11 +35,10 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
         guard format == nil || format == .json else {
             throw Failure("--watch writes JSON only: leave --format out", status: .usage)
         }
-        let rate = try refresh.rate()
         let interruption = Interruption()
         var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
-        fleet.configuration.refresh = rate
+        try refresh.apply(to: &fleet.configuration)
         try await follow(fleet, until: interruption)
     }
 

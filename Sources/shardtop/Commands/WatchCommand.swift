@@ -20,11 +20,10 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
     var record: String?
 
     func run() async throws {
-        let rate = try refresh.rate()
         let host = SystemHost()
         var fleet = try await self.fleet.open(host)
         defer { fleet.close() }
-        fleet.configuration.refresh = rate
+        try refresh.apply(to: &fleet.configuration)
         let recording = try record.map { try LineFile($0, truncating: true) }
         try await FleetScreen.run(
             fleet.configuration, fleet.connection, screen, host: host, purpose: .watch, actor: fleet.actor,
