@@ -53,3 +53,59 @@ def test_stream_is_shown_and_scaled(bench):
         assert scale("--shards", count, "--write", "--yes").returncode == REFUSED
     ended = stream("show", "no-such-stream")
     assert ended.returncode == FAILED and "no-such-stream does not exist" in ended.stderr
+
+
+# MARK: watch --headless
+
+
+def headless(fleet, *more):
+    process = fleet.bench.start("watch", fleet.application, "--stream", "orders", "--refresh", "1s", "--headless",
+                                *more, AWS_ENDPOINT_URL=fleet.emulator.endpoint)
+    found = wait_until(
+        lambda: re.search(r"listening on http://(127\.0\.0\.1:\d+)", process.stderr), 20, lambda: process.stderr)
+    return process, found[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_headless_watch_serves_the_fleet_until_a_signal(fleet, number):
+    recording = fleet.bench.directory / "recording"
+    process, place = headless(fleet, "--listen", "127.0.0.1:0", "--record", recording)
+    assert page(place, "/healthz")[0] == 200
+    wait_until(lambda: page(place, "/readyz")[0] == 200, 20, lambda: page(place, "/readyz"))
+    text = wait_until(
+        lambda: (t := page(place, "/metrics")[1]) and value(t, "shardtop_shard_consumed", shard=SHARD) == 1 and t, 20,
+        lambda: page(place, "/metrics"))
+    assert value(text, "shardtop_up") == 1 and value(text, "shardtop_leases") == 2
+    assert page(place, "/nothing")[0] == 404
+    process.send(number)
+    assert process.ended() == DONE
+    assert json.loads(recording.read_text().splitlines()[0])["shardtop"] == "recording"
+
+
+def test_a_headless_watch_of_no_table_is_up_but_not_ready(bench):
+    emulator = bench.emulator("orders:1")
+    process = bench.start("watch", "no-such-app", "--headless", "--listen", "0", AWS_ENDPOINT_URL=emulator.endpoint)
+    found = wait_until(lambda: re.search(r"http://(127\.0\.0\.1:\d+)", process.stderr), 20, lambda: process.stderr)
+    status, text = wait_until(lambda: (a := page(found[1], "/readyz")) and "no-such-app" in a[1] and a, 20)
+    assert status == 503
+    assert value(page(found[1], "/metrics")[1], "shardtop_up") == 0
+    assert page(found[1], "/healthz")[0] == 200
+    process.send(signal.SIGTERM)
+    assert process.ended() == DONE
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--headless"], ["--listen", "0"], ["--headless", "--listen", "nowhere"], ["--headless", "--listen", "1:2:3"],
+    ["--headless", "--listen", "70000"], ["--headless", "--listen", "0", "--write"], ["--max-rcu", "0"],
+    ["--max-rcu", "-1"], ["--refresh", "0.1s"],
+])
+def test_a_watch_that_makes_no_sense_is_a_usage_error(bench, arguments):
+    ended = bench.run("watch", "app", *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert ended.returncode == USAGE and ended.stderr.strip(), ended
+
+
+def test_an_address_that_is_taken_is_one_clear_error(fleet):
+    _, place = headless(fleet, "--listen", "0")
+    ended = fleet.run("watch", fleet.application, "--headless", "--listen", place)
+    assert ended.returncode == FAILED and f"cannot listen on {place}" in ended.stderr
+    assert ended.stderr.count("\n") == 1

@@ -9,7 +9,11 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
     static let configuration = CommandConfiguration(
         commandName: "watch",
         abstract: "Watch a KCL application, whoever wrote its workers.",
-        discussion: "It reads the lease table and, with --stream, the stream's shards. It writes only with --write.")
+        discussion: """
+            It reads the lease table and, with --stream, the stream's shards. It writes only with --write. With \
+            --headless there is no screen: it serves what it sees to Prometheus (--listen) or records it (--record), \
+            until SIGINT or SIGTERM.
+            """)
 
     @OptionGroup var fleet: FleetOptions
     @OptionGroup var screen: ScreenOptions
@@ -19,12 +23,36 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
     @Option(help: "Write what changes as NDJSON, for `replay`.")
     var record: String?
 
+    @Flag(help: "No screen.")
+    var headless = false
+
+    @Option(help: "Serve /metrics, /healthz and /readyz, with --headless: a port of loopback, or HOST:PORT.")
+    var listen: String?
+
+    func validate() throws {
+        if let listen {
+            guard headless else { throw ValidationError("--listen goes with --headless") }
+            guard ListenAddress(listen) != nil else {
+                throw ValidationError("--listen \(listen): write a port, HOST:PORT or [IPV6]:PORT")
+            }
+        } else if headless, record == nil {
+            throw ValidationError("--headless shows nothing: give --listen HOST:PORT, or --record FILE")
+        }
+        guard !(headless && fleet.write) else { throw ValidationError("--write goes with the screen, not --headless") }
+    }
+
     func run() async throws {
+        // Before anything else, so that a signal that comes early is not lost.
+        let interruption = headless ? Interruption() : nil
         let host = SystemHost()
         var fleet = try await self.fleet.open(host)
         defer { fleet.close() }
         try refresh.apply(to: &fleet.configuration)
         let recording = try record.map { try LineFile($0, truncating: true) }
+        if let interruption {
+            return try await HeadlessWatch(fleet, listen: listen.flatMap { ListenAddress($0) }, recording: recording)
+                .run(until: interruption)
+        }
         try await FleetScreen.run(
             fleet.configuration, fleet.connection, screen, host: host, purpose: .watch, actor: fleet.actor,
             recording: recording)
