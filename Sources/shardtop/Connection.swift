@@ -20,6 +20,50 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(name: .customLong("dynamodb-endpoint"), help: "An endpoint for DynamoDB.")
     var dynamoDBEndpoint: String?
+
+    @Option(
+        name: .customLong("role-arn"),
+        help: "Assume this role first, with the credentials that were found otherwise; AWS_ROLE_SESSION_NAME names it.")
+    var roleARN: String?
+
+    @Option(name: .customLong("external-id"), help: "The external id that the role asks for.")
+    var externalID: String?
+
+    @Option(
+        name: .customLong("dynamodb-profile"),
+        help: "Another profile for the lease table, used as it is: --role-arn is then assumed for Kinesis alone.")
+    var dynamoDBProfile: String?
+
+    func validate() throws {
+        if externalID != nil, roleARN == nil { throw ValidationError("--external-id goes with --role-arn") }
+        guard let roleARN else { return }
+        let parts = roleARN.split(separator: ":", maxSplits: 5, omittingEmptySubsequences: false)
+        guard parts.count == 6, parts[0] == "arn", parts[2] == "iam", parts[5].hasPrefix("role/"),
+            parts[5].count > 5
+        else { throw ValidationError("--role-arn \(roleARN): write arn:aws:iam::ACCOUNT:role/NAME") }
+    }
+
+    /// As whom we look, for the screen.
+    var role: String? {
+        var words = [
+            roleARN.map { arn in "role \(arn.split(separator: "/").last ?? "")" } ?? profile.map { "profile \($0)" }
+        ]
+        words.append(dynamoDBProfile.map { "table: profile \($0)" })
+        let said = words.compactMap { $0 }
+        return said.isEmpty ? nil : said.joined(separator: ", ")
+    }
+
+    /// Whose credentials sign requests to `service`, where without flags it were `base`.
+    func chain(for service: AWSService, over base: CredentialChain, host: SystemHost) -> CredentialChain {
+        if service == .dynamodb, let dynamoDBProfile { return .standard(profile: dynamoDBProfile) }
+        guard let roleARN else { return base }
+        return CredentialChain([
+            .assumeRole(
+                CredentialChain.AssumeRole(
+                    roleARN: roleARN, sessionName: host.variable("AWS_ROLE_SESSION_NAME") ?? "shardtop",
+                    externalID: externalID, region: region, base: base))
+        ])
+    }
 }
 
 /// Where one service is and who asks it; what is `nil` is looked for in the environment and the shared files.
@@ -56,7 +100,7 @@ struct Connection: Sendable {
             func plan(_ service: AWSService) throws(AWSConfigurationError) -> ServicePlan {
                 ServicePlan(
                     region: region, endpoint: try Self.endpoint(of: service, options),
-                    chain: .standard(profile: options.profile))
+                    chain: options.chain(for: service, over: .standard(profile: options.profile), host: host))
             }
             kinesis = try plan(.kinesis)
             dynamoDB = try plan(.dynamodb)

@@ -109,3 +109,51 @@ def test_an_address_that_is_taken_is_one_clear_error(fleet):
     ended = fleet.run("watch", fleet.application, "--headless", "--listen", place)
     assert ended.returncode == FAILED and f"cannot listen on {place}" in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+# MARK: roles and profiles
+
+
+def configuration(bench, text):
+    """A shared configuration file, and the environment that names it."""
+    path = bench.directory / "aws-config"
+    path.write_text(text)
+    return {"AWS_CONFIG_FILE": path, "AWS_SHARED_CREDENTIALS_FILE": bench.directory / "none"}
+
+
+ROLE = "arn:aws:iam::123456789012:role/watcher"
+
+
+def test_a_role_is_assumed_before_anything_is_read(bench, moto):
+    moto.create_table("their-app")
+    ended = bench.run("apps", "--format", "json", "--role-arn", ROLE, "--external-id", "x1",
+                      AWS_ENDPOINT_URL=moto.endpoint)
+    assert ended.returncode == DONE, ended.stderr
+    assert [table["name"] for table in json.loads(ended.stdout)["tables"]] == ["their-app"]
+    # Nobody answers for STS: the role is really asked for.
+    ended = bench.run("apps", "--role-arn", ROLE, AWS_ENDPOINT_URL=moto.endpoint,
+                      AWS_ENDPOINT_URL_STS="http://127.0.0.1:9")
+    assert ended.returncode == FAILED and "STS" in ended.stderr + ended.stderr.upper(), ended.stderr
+
+
+def test_a_second_profile_is_for_dynamodb_alone(fleet):
+    keys = "aws_access_key_id = a\naws_secret_access_key = b\n"
+    env = configuration(fleet.bench, f"[profile tables]\n{keys}[profile broken]\nrole_arn = x\n")
+    ended = fleet.run("status", fleet.application, "--observe", "0", "--format", "json", "--dynamodb-profile",
+                      "tables", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None, **env)
+    assert ended.returncode == DONE, ended.stderr
+    assert len(json.loads(ended.stdout)["leases"]) == 2
+    ended = fleet.run("status", fleet.application, "--observe", "0", "--dynamodb-profile", "nobody", **env)
+    assert ended.returncode == FAILED and "nobody" in ended.stderr
+    # The stream is still read as before.
+    ended = fleet.run("stream", "show", "orders", "--dynamodb-profile", "nobody", **env)
+    assert ended.returncode == DONE, ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--role-arn", "watcher"], ["--role-arn", "arn:aws:iam::123456789012:user/x"], ["--external-id", "x"],
+    ["--role-arn", "arn:aws:iam::123456789012:role/"],
+])
+def test_a_role_that_is_none_is_a_usage_error(bench, arguments):
+    ended = bench.run("apps", *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert ended.returncode == USAGE and ended.stderr.strip()

@@ -63,7 +63,7 @@ struct ConsumeCommand: AsyncParsableCommand, HandlesSignals {
             trace: trace.map { Consumer.TraceOptions(directory: $0, hasData: withData) },
             listen: listen.flatMap { ListenAddress($0) },
             screen: !headless && !isPrinting && events != "-" && Output.isTerminal ? screen : nil,
-            profile: options.profile
+            role: options.role
         ).run()
     }
 }

@@ -37,7 +37,7 @@ struct FleetOptions: ParsableArguments {
     func open(_ host: SystemHost) async throws -> OpenFleet {
         var identity = FleetIdentity(
             application: application, table: table, stream: stream, region: "",
-            role: connection.profile.map { "profile \($0)" }, isWritable: isWritable(host))
+            role: connection.role, isWritable: isWritable(host))
         var failoverTime = self.failoverTime
         let found: Connection
         if application.hasSuffix(".properties") {
@@ -55,7 +55,7 @@ struct FleetOptions: ParsableArguments {
         identity.endpoint = found.endpoint
         return OpenFleet(
             connection: found, configuration: FleetConfiguration(identity: identity, failoverTime: failoverTime),
-            profile: connection.profile, host: host)
+            host: host)
     }
 }
 
@@ -63,7 +63,6 @@ struct FleetOptions: ParsableArguments {
 struct OpenFleet {
     let connection: Connection
     var configuration: FleetConfiguration
-    let profile: String?
     let host: SystemHost
 
     var stream: String? { configuration.identity.stream }
@@ -96,7 +95,7 @@ struct OpenFleet {
     var actor: Operator {
         Operator(
             configuration.identity, dynamoDB: connection.dynamoDB, kinesis: connection.kinesis, time: connection.time,
-            audit: AuditFile.log(host), caller: AuditFile.caller(host, profile: profile))
+            audit: AuditFile.log(host), caller: AuditFile.caller(host, role: configuration.identity.role))
     }
 }
 

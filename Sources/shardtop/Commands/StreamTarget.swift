@@ -37,7 +37,7 @@ struct StreamTarget: ParsableArguments {
             })
         let actor = Operator(
             identity, dynamoDB: connection.dynamoDB, kinesis: connection.kinesis, time: connection.time,
-            audit: AuditFile.log(host), caller: AuditFile.caller(host, profile: self.connection.profile))
+            audit: AuditFile.log(host), caller: AuditFile.caller(host, role: self.connection.role))
         try await action.perform({ try make(snapshot) }, actor)
     }
 }

@@ -19,7 +19,7 @@ struct Consumer {
     private let connection: Connection
     private let host: SystemHost
     private let screen: ScreenOptions?
-    private let profile: String?
+    private let role: String?
     private let worker: Worker
     private let children: Children?
     private let relay: EventRelay
@@ -46,7 +46,7 @@ struct Consumer {
 
     init(
         _ settings: DaemonSettings, _ connection: Connection, host: SystemHost, events: String?, trace: TraceOptions?,
-        listen: ListenAddress?, screen: ScreenOptions?, profile: String?
+        listen: ListenAddress?, screen: ScreenOptions?, role: String?
     ) throws {
         let daemon = settings.daemon
         let configuration = daemon.worker
@@ -107,7 +107,7 @@ struct Consumer {
         self.connection = connection
         self.host = host
         self.screen = screen
-        self.profile = profile
+        self.role = role
         self.children = children
         self.relay = relay
         self.fate = fate
@@ -184,14 +184,14 @@ struct Consumer {
     private func draw(_ screen: ScreenOptions) async throws -> Screen.End {
         let identity = FleetIdentity(
             application: configuration.applicationName, table: configuration.tableName,
-            stream: configuration.streamName, region: connection.region, role: profile.map { "profile \($0)" },
+            stream: configuration.streamName, region: connection.region, role: role,
             endpoint: connection.endpoint)
         let end = try await FleetScreen.run(
             FleetConfiguration(identity: identity, failoverTime: configuration.failoverTime), connection, screen,
             host: host, purpose: .consume,
             actor: Operator(
                 identity, dynamoDB: connection.dynamoDB, kinesis: connection.kinesis, time: connection.time,
-                audit: AuditFile.log(host), caller: AuditFile.caller(host, profile: profile)),
+                audit: AuditFile.log(host), caller: AuditFile.caller(host, role: role)),
             engine: FleetScreen.Engine(
                 attach: { observer, _ in
                     relay.connect { event in

@@ -14,6 +14,7 @@ struct DaemonSettings {
     /// Of the worker's own choices.
     let seed: UInt64
     private let shared: SharedConfiguration
+    private let options: ConnectionOptions
 
     init(_ path: String, _ options: ConnectionOptions, host: SystemHost) throws {
         try self.init(path, options, host: host, more: [])
@@ -35,6 +36,7 @@ struct DaemonSettings {
         _ path: String, _ options: ConnectionOptions, host: SystemHost, more: [DaemonConfiguration.Override]
     ) throws {
         self.path = path
+        self.options = options
         let file: PropertiesFile
         do {
             guard let bytes = try host.readFile(path, bytesMax: 8 << 20) else {
@@ -102,17 +104,20 @@ struct DaemonSettings {
     }
 
     func connection(host: SystemHost) async throws -> Connection {
-        try await Connection(
+        func chain(_ service: AWSService, _ elements: [CredentialElement]) -> CredentialChain {
+            options.chain(for: service, over: CredentialChain(elements), host: host)
+        }
+        return try await Connection(
             kinesis: ServicePlan(
                 region: daemon.regions.kinesis, endpoint: daemon.endpoints.kinesis,
-                chain: CredentialChain(daemon.credentials.kinesis)),
+                chain: chain(.kinesis, daemon.credentials.kinesis)),
             dynamoDB: ServicePlan(
                 region: daemon.regions.dynamoDB, endpoint: daemon.endpoints.dynamoDB,
-                chain: CredentialChain(daemon.credentials.dynamoDB)),
+                chain: chain(.dynamodb, daemon.credentials.dynamoDB)),
             cloudWatch: try publishesMetrics()
                 ? ServicePlan(
                     region: daemon.regions.cloudWatch, endpoint: daemon.endpoints.cloudWatch,
-                    chain: CredentialChain(daemon.credentials.cloudWatch)) : nil,
+                    chain: chain(.kinesis, daemon.credentials.cloudWatch)) : nil,
             shared: shared, proxy: daemon.proxy.url, host: host)
     }
 

@@ -35,10 +35,10 @@ enum AuditFile {
         }
     }
 
-    /// The user, and the profile where one is named.
-    static func caller(_ host: SystemHost, profile: String?) -> Caller {
+    /// The user, and the profile or role where one is named.
+    static func caller(_ host: SystemHost, role: String?) -> Caller {
         let user = host.variable("USER") ?? "uid \(getuid())"
-        return Caller(name: profile.map { "\(user), profile \($0)" } ?? user)
+        return Caller(name: role.map { "\(user), \($0)" } ?? user)
     }
 }
 
