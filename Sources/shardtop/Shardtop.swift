@@ -11,7 +11,8 @@ struct Shardtop: AsyncParsableCommand {
         abstract: "Watch and operate fleets of Amazon Kinesis consumers; run one; emulate both services.",
         discussion: """
             Without a command it starts `demo`: a fleet of real workers on an emulated stream, in this process, with \
-            no account and no network.
+            no account and no network. `shardtop help keys` prints the keys of the screen, `shardtop help man` the \
+            manual page for man(1).
 
             Exit status: 0 done; 1 failed; 2 usage; 3 the condition no longer held and nothing was written; 4 refused \
             for safety. `check` has its own.
@@ -32,6 +33,10 @@ struct Shardtop: AsyncParsableCommand {
         // Writing to a closed pipe is an error that is seen, not a signal.
         signal(SIGPIPE, SIG_IGN)
         do {
+            if let topic = HelpTopic(CommandLine.arguments) {
+                Output.printBlock(topic.text)
+                Output.exit(.done)
+            }
             try checkCommandName()
             var command = try parseAsRoot()
             if !(command is any HandlesSignals) { shardtop_unblock_signals() }

@@ -157,3 +157,32 @@ def test_a_second_profile_is_for_dynamodb_alone(fleet):
 def test_a_role_that_is_none_is_a_usage_error(bench, arguments):
     ended = bench.run("apps", *arguments, AWS_ENDPOINT_URL="http://127.0.0.1:9")
     assert ended.returncode == USAGE and ended.stderr.strip()
+
+
+# MARK: help
+
+
+def test_help_keys_lists_the_keys_of_the_screen(bench):
+    ended = bench.run("help", "keys")
+    assert ended.returncode == DONE and ended.stderr == ""
+    assert ended.stdout.startswith("everywhere\n")
+    for text in ("  q ", "Ctrl-Z", "evict: clear the owner", "the demo's workers"):
+        assert text in ended.stdout, text
+    assert "USAGE" in bench.run("help", "watch").stdout
+
+
+def test_the_manual_page_has_every_command_and_no_mistake_in_it(bench):
+    ended = bench.run("help", "man")
+    assert ended.returncode == DONE and ended.stdout.startswith(".TH SHARDTOP 1")
+    for text in (".SS shardtop watch", ".SS shardtop lease evict", ".SS shardtop stream scale", "max\\-rcu", ".SH KEYS"):
+        assert text in ended.stdout, text
+    assert "simulate" not in ended.stdout.replace("`simulate", "").replace("simulate \\-\\-record", "")
+    # A line that starts with a dot is a request that man(7) has.
+    for line in ended.stdout.splitlines():
+        assert not line.startswith("'"), line
+        if line.startswith("."):
+            assert line.split()[0] in {".TH", ".SH", ".SS", ".TP", ".PP", ".B"}, line
+    if shutil.which("groff"):
+        checked = subprocess.run(["groff", "-man", "-Tutf8", "-Kutf8", "-ww", "-z"], input=ended.stdout, text=True,
+                                 capture_output=True)
+        assert checked.returncode == 0 and checked.stderr == "", checked.stderr
