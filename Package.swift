@@ -11,9 +11,11 @@ let house: [SwiftSetting] = [
 ]
 
 let themes = [
-    "ayu-dark", "catppuccin-latte", "catppuccin-mocha", "colorblind", "dracula", "everforest-dark", "gruvbox-dark",
-    "gruvbox-light", "kanagawa", "monochrome", "nord", "one-dark", "rose-pine", "shardtop", "solarized-dark",
-    "solarized-light", "tokyo-night",
+    "amber", "ayu-dark", "catppuccin-latte", "catppuccin-mocha", "cobalt", "colorblind", "colorblind-light",
+    "colorblind-tritan", "dracula", "everforest-dark", "everforest-light", "github-dark", "github-light",
+    "gruvbox-dark", "gruvbox-light", "high-contrast", "kanagawa", "monochrome", "monokai", "night-owl", "nord",
+    "one-dark", "one-light", "phosphor", "rose-pine", "rose-pine-dawn", "shardtop", "solarized-dark",
+    "solarized-light", "synthwave", "tokyo-day", "tokyo-night",
 ]
 
 /// A room of the house: a target with the strict settings.

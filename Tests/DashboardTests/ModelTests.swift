@@ -212,10 +212,10 @@ import Testing
     @Test func themesArePreviewedAndEscRestores() throws {
         var screen = try Screen()
         #expect(try screen.press("t") == [])
-        #expect(try screen.press("j") == [.setTheme("ayu-dark")])
+        #expect(try screen.press("j") == [.setTheme("amber")])
         #expect(try screen.press("<esc>") == [.setTheme("shardtop")])
-        #expect(try screen.press("tj<enter>") == [.setTheme("ayu-dark")])
-        #expect(screen.model.themeName == "ayu-dark")
+        #expect(try screen.press("tj<enter>") == [.setTheme("amber")])
+        #expect(screen.model.themeName == "amber")
     }
 
     @Test func refreshMouseAndCopyAreEffects() throws {

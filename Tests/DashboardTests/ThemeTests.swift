@@ -88,8 +88,81 @@ import Testing
         return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
     }
 
-    @Test func seventeenThemesAreBundledAndTheStandardIsAmongThem() {
-        #expect(BundledThemes.names.count == 17)
+    /// Text is read for hours: WCAG's AA for it, and for what stands on a ground of its own.
+    @Test(arguments: BundledThemes.names)
+    func textHasTheContrastThatWCAGAsksFor(name: String) throws {
+        let theme = try #require(BundledThemes.theme(name))
+        let pairs: [(Theme.Key, Theme.Key)] = [
+            (.mainForeground, .mainBackground), (.title, .mainBackground), (.selectedForeground, .selectedBackground),
+        ]
+        for (ink, ground) in pairs {
+            let ratio = try #require(contrast(theme.color(ink), theme.color(ground)))
+            #expect(ratio >= 4.5, "\(name) \(ink.rawValue)")
+        }
+    }
+
+    private func contrast(_ a: Color, _ b: Color) -> Double? {
+        guard let a = lightness(a), let b = lightness(b) else { return nil }
+        return (max(a, b) + 0.05) / (min(a, b) + 0.05)
+    }
+
+    /// Ground, text and signals of any two themes are apart by more than a nuance, all together.
+    @Test func noTwoThemesLookTheSame() throws {
+        let keys: [Theme.Key] = [.mainBackground, .mainForeground, .ok, .warning, .critical, .notice]
+        let all = try BundledThemes.names.map { try #require(BundledThemes.theme($0)) }
+        for (place, one) in all.enumerated() {
+            for other in all.dropFirst(place + 1) {
+                var apart = 0.0
+                for key in keys { apart += distance(one.color(key), other.color(key)) }
+                #expect(apart > 120, "\(one.name) and \(other.name)")
+            }
+        }
+    }
+
+    private func distance(_ a: Color, _ b: Color) -> Double {
+        guard let a = a.components, let b = b.components else { return 0 }
+        let (red, green, blue) = (a.red - b.red, a.green - b.green, a.blue - b.blue)
+        return Double(red * red + green * green + blue * blue).squareRoot()
+    }
+
+    /// As the eye sees them that lacks one kind of cone: Machado, Oliveira and Fernandes (2009), severity 1.
+    @Test(arguments: [
+        ("colorblind", [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881]),
+        (
+            "colorblind-light",
+            [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881]
+        ),
+        (
+            "colorblind-tritan",
+            [1.255528, -0.076749, -0.178779, -0.078411, 0.930809, 0.147602, 0.004733, 0.691367, 0.303900]
+        ),
+    ])
+    func theSignalsOfASafeThemeStayApart(name: String, matrix: [Double]) throws {
+        let theme = try #require(BundledThemes.theme(name))
+        let seen = try [Theme.Key.ok, .warning, .critical].map { key in
+            self.seen(try #require(theme.color(key).components), through: matrix)
+        }
+        for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+            #expect(distance(seen[a], seen[b]) > 60, "\(name) \(a) \(b)")
+        }
+    }
+
+    /// A square is near enough to the display's curve for telling colours apart.
+    private func seen(_ color: (red: Int, green: Int, blue: Int), through matrix: [Double]) -> Color {
+        var light: [Double] = []
+        for part in [color.red, color.green, color.blue] { light.append(Double(part * part)) }
+        var parts: [Int] = []
+        for row in 0..<3 {
+            let m = matrix[(row * 3)...].prefix(3)
+            var sum = 0.0
+            for (factor, part) in zip(m, light) { sum += factor * part }
+            parts.append(min(255, Int(max(0, sum).squareRoot())))
+        }
+        return .rgb(UInt8(parts[0]), UInt8(parts[1]), UInt8(parts[2]))
+    }
+
+    @Test func thirtyTwoThemesAreBundledAndTheStandardIsAmongThem() {
+        #expect(BundledThemes.names.count == 32)
         #expect(BundledThemes.theme(BundledThemes.standard) != nil)
         #expect(BundledThemes.theme("no such theme") == nil)
     }
@@ -97,7 +170,8 @@ import Testing
     @Test func lightThemesAreKnownAsLight() throws {
         for name in BundledThemes.names {
             let theme = try #require(BundledThemes.theme(name))
-            #expect(theme.isLight == (name.hasSuffix("-light") || name.hasSuffix("-latte")), "\(name)")
+            let isLight = ["-light", "-latte", "-dawn", "-day"].contains { name.hasSuffix($0) }
+            #expect(theme.isLight == isLight, "\(name)")
         }
     }
 
