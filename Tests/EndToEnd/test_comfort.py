@@ -186,3 +186,39 @@ def test_the_manual_page_has_every_command_and_no_mistake_in_it(bench):
         checked = subprocess.run(["groff", "-man", "-Tutf8", "-Kutf8", "-ww", "-z"], input=ended.stdout, text=True,
                                  capture_output=True)
         assert checked.returncode == 0 and checked.stderr == "", checked.stderr
+
+
+# MARK: recordings to share
+
+
+def test_a_recording_is_made_shareable_and_opens_in_the_screen(fleet, terminal):
+    secret = fleet.bench.directory / "recording"
+    process = fleet.bench.start("watch", fleet.application, "--stream", "orders", "--refresh", "1s", "--headless",
+                                "--record", secret, AWS_ENDPOINT_URL=fleet.emulator.endpoint)
+    wait_until(lambda: secret.exists() and secret.read_text().count('"is":"scan"') >= 3, 30, lambda: process.stderr)
+    process.send(signal.SIGTERM)
+    assert process.ended() == DONE
+    shared = fleet.bench.directory / "shared"
+    ended = fleet.bench.run("replay", secret, "--anonymize", shared)
+    assert ended.returncode == DONE, ended.stderr
+    text = shared.read_text()
+    for name in (fleet.application, "orders", fleet.worker.worker_id, "123456789012", fleet.emulator.endpoint):
+        assert name in secret.read_text() or name == "123456789012", name
+        assert name not in text, name
+    assert text.count("\n") == secret.read_text().count("\n")
+    again = fleet.bench.run("replay", secret, "--anonymize", "-")
+    assert again.stdout == text
+    screen = terminal()
+    screen.launch("replay", shared, "--speed", "100")
+    screen.shows("application-1")
+    screen.shows("worker-1")
+    # The recording itself is never written over.
+    ended = fleet.bench.run("replay", secret, "--anonymize", secret)
+    assert ended.returncode == USAGE and secret.read_text().startswith("{")
+
+
+def test_what_is_no_recording_is_not_made_shareable(bench):
+    path = write_properties(bench.directory / "x", {"a": "b"})
+    ended = bench.run("replay", path, "--anonymize", bench.directory / "out")
+    assert ended.returncode == FAILED and "no recording" in ended.stderr or "not JSON" in ended.stderr
+    assert not (bench.directory / "out").exists()

@@ -8,7 +8,12 @@ import Machine
 struct ReplayCommand: AsyncParsableCommand, HandlesSignals {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Open a recording in the same screen.",
-        discussion: "Recordings come from `watch --record FILE` and `simulate --record FILE`.")
+        discussion: """
+            Recordings come from `watch --record FILE` and `simulate --record FILE`. With --anonymize no screen is \
+            opened: names of applications, streams and workers, account, role and endpoint are replaced, each by the \
+            same one throughout, and messages and attributes that are not the KCL's are left out. Times, hash keys, \
+            sequence numbers, the region and the service's own shard numbers stay.
+            """)
 
     @Argument(help: "The recording.")
     var file: String
@@ -16,9 +21,15 @@ struct ReplayCommand: AsyncParsableCommand, HandlesSignals {
     @Option(help: "How many times faster than it happened.")
     var speed = 1.0
 
+    @Option(help: "Write a recording to this file that can be shown to anybody, and end; `-` is stdout.")
+    var anonymize: String?
+
     @OptionGroup var screen: ScreenOptions
 
     func validate() throws {
+        if let anonymize, anonymize == file {
+            throw ValidationError("--anonymize names another file than the recording")
+        }
         guard speed > 0, speed <= 10_000 else { throw ValidationError("--speed must be between 0 and 10000") }
     }
 
@@ -26,6 +37,7 @@ struct ReplayCommand: AsyncParsableCommand, HandlesSignals {
         let host = SystemHost()
         let lines = try Self.lines(of: file, host)
         guard let header = lines.first else { throw Failure("\(file) is empty") }
+        if let anonymize { return try share(lines, as: anonymize) }
         let replay: Replay
         do { replay = try Replay(header: header) } catch { throw Failure("\(file): \(error)") }
         let screen = try Screen(
@@ -43,6 +55,19 @@ struct ReplayCommand: AsyncParsableCommand, HandlesSignals {
             _ = await screen.run()
             group.cancelAll()
         }
+    }
+
+    /// Nothing is written before all of it could be read.
+    private func share(_ lines: [String], as path: String) throws {
+        var anonymizer = Anonymizer()
+        var shared: [String] = []
+        do {
+            for line in lines {
+                if let line = try anonymizer.line(line) { shared.append(line) }
+            }
+        } catch { throw Failure("\(file): \(error)") }
+        let output = try LineFile(path, truncating: true)
+        for line in shared { try output.append(line) }
     }
 
     private static func lines(of path: String, _ host: SystemHost) throws -> [String] {
