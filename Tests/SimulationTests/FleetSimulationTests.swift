@@ -23,21 +23,21 @@ private func expectATest(_ report: SimulationReport) {
 extension Simulations {
     /// Half of the turmoil of the command, which runs more seeds: `shardtop simulate --seeds 0..<200`.
     @Test(arguments: 0..<seedsTested)
-    func aFleetKeepsEveryInvariant(seed: UInt64) {
+    func aFleetKeepsEveryInvariant(seed: UInt64) async {
         var options = SimulationOptions()
         options.turmoil = .seconds(45)
-        let report = simulate(seed: seed, options: options)
+        let report = await run(seed: seed, options: options).report
         #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s")
         expectATest(report)
     }
 
     /// Fan-out workers among polling ones, all as one consumer, that change their shards among themselves.
     @Test(arguments: 0..<seedsTested)
-    func aFleetWithFanOutKeepsEveryInvariant(seed: UInt64) {
+    func aFleetWithFanOutKeepsEveryInvariant(seed: UInt64) async {
         var options = SimulationOptions()
         options.turmoil = .seconds(45)
         options.fanOut = seed % 2 == 0 ? 0.6 : 1
-        let report = simulate(seed: seed, options: options)
+        let report = await run(seed: seed, options: options).report
         #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s and fan-out \(options.fanOut)")
         expectATest(report)
         #expect(report.actions.contains("kinesis:SubscribeToShard"))
@@ -48,36 +48,34 @@ extension Simulations {
         }
     }
 
-    @Test func oneSeedTwiceIsTheSameRun() {
+    @Test func oneSeedTwiceIsTheSameRun() async {
         var options = SimulationOptions()
         options.turmoil = .seconds(15)
         var hashes: Set<UInt64> = []
         for seed in [7, 8, 9] as [UInt64] {
             options.fanOut = seed == 9 ? 0.7 : 0
-            var (first, second): ([String], [String]) = ([], [])
-            let firstReport = simulate(seed: seed, options: options, trace: { first.append($0) })
-            let secondReport = simulate(seed: seed, options: options, trace: { second.append($0) })
-            #expect(firstReport == secondReport)
-            #expect(zip(first, second).first { $0 != $1 }?.0 == nil)
-            #expect(first.count == second.count)
-            hashes.insert(firstReport.traceHash)
+            let first = await run(seed: seed, options: options, isTraced: true)
+            let second = await run(seed: seed, options: options, isTraced: true)
+            #expect(first.report == second.report)
+            #expect(zip(first.traced, second.traced).first { $0 != $1 }?.0 == nil)
+            #expect(first.traced.count == second.traced.count)
+            hashes.insert(first.report.traceHash)
         }
         #expect(hashes.count == 3)
     }
 
     /// A worker calls nothing else, and the simulation makes it call everything that the policy allows it.
-    @Test func theLeastPolicyIsWhatWorkersCall() {
+    @Test func theLeastPolicyIsWhatWorkersCall() async {
         var options = SimulationOptions()
         options.turmoil = .seconds(45)
-        let called = simulate(seed: 1, options: options).actions
+        let called = await run(seed: 1, options: options).report.actions
         #expect(called.union(["cloudwatch:PutMetricData"]) == Set(LeastPolicy.actions(for: .consume)))
     }
 
-    @Test func aRunCanBeRecorded() throws {
+    @Test func aRunCanBeRecorded() async {
         var options = SimulationOptions()
         options.turmoil = .seconds(20)
-        var lines: [String] = []
-        _ = simulate(seed: 3, options: options, record: { lines.append($0) })
+        let lines = await run(seed: 3, options: options, isRecorded: true).recorded
         #expect(lines.count > 100)
         #expect(lines.allSatisfy { $0.hasPrefix("{") && $0.hasSuffix("}") })
     }
@@ -85,8 +83,8 @@ extension Simulations {
     /// Seeds that once found a bug in the engine, with the whole turmoil: a checkpoint that was asked for as the lease
     /// ended (13), a failover stretched by an old renewal gap (3), a completed lease that was created again (48).
     @Test(arguments: [3, 13, 48] as [UInt64])
-    func whatOnceWentWrongDoesNotAgain(seed: UInt64) {
-        let report = simulate(seed: seed)
+    func whatOnceWentWrongDoesNotAgain(seed: UInt64) async {
+        let report = await run(seed: seed).report
         #expect(report.isGood, "\(report.summary)\nreplay: shardtop simulate --seed \(seed)")
     }
 }

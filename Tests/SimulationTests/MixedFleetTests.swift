@@ -2,9 +2,11 @@ import Simulation
 import Testing
 
 #if DEBUG
-    private let seedsTested: [UInt64] = [0, 1, 3]
+    private let seedsTested: [UInt64] = [0, 1, 15]
 #else
-    private let seedsTested: [UInt64] = [0, 1, 3, 5, 6, 7, 9, 10, 16, 17, 18, 19, 20, 22, 24, 26, 28, 29, 30, 33]
+    private let seedsTested: [UInt64] = [
+        0, 1, 3, 5, 6, 7, 9, 10, 15, 16, 17, 18, 19, 20, 22, 23, 24, 26, 28, 29, 30, 33, 118,
+    ]
 #endif
 
 private func mixed(java: Int, workers: Int = 5, turmoil: Duration = .seconds(45)) -> SimulationOptions {
@@ -17,10 +19,12 @@ private func mixed(java: Int, workers: Int = 5, turmoil: Duration = .seconds(45)
 
 extension Simulations {
     /// Two Java workers and two of ours, and what the seed has in store: kills, restarts, pauses, partitions,
-    /// operators, splits and merges. The command runs more: `shardtop simulate --java 2 --workers 4 --seeds 0..<200`.
+    /// operators, splits and merges. Found by their seeds: a lease that was taken after one lost renewal of an owner of
+    /// which nothing was known (15, 23), a burst of renewals after a stall that passed for a quicker pulse (118).
+    /// The command runs more: `shardtop simulate --java 2 --workers 4 --seeds 0..<200`.
     @Test(arguments: seedsTested)
-    func aMixedFleetKeepsEveryInvariant(seed: UInt64) {
-        let report = simulate(seed: seed, options: mixed(java: 2, workers: 4))
+    func aMixedFleetKeepsEveryInvariant(seed: UInt64) async {
+        let report = await run(seed: seed, options: mixed(java: 2, workers: 4)).report
         #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s, 2 Java workers of 4")
         #expect(report.records > 500)
         #expect(report.tenures > 12)
@@ -30,15 +34,15 @@ extension Simulations {
     /// The model alone keeps the rules that it is to judge by. Seeds of early mistakes: a reader that outlived its
     /// consumer (4), a consumer that goes on initializing without its lease (2), a first sync that was cut short (29).
     @Test(arguments: [2, 4, 29] as [UInt64])
-    func aFleetOfJavaWorkersKeepsEveryInvariant(seed: UInt64) {
-        let report = simulate(seed: seed, options: mixed(java: 3, workers: 3))
+    func aFleetOfJavaWorkersKeepsEveryInvariant(seed: UInt64) async {
+        let report = await run(seed: seed, options: mixed(java: 3, workers: 3)).report
         #expect(report.isGood, "\(report.summary)\nwith a turmoil of 45 s, 3 Java workers of 3")
     }
 
-    @Test func aMixedSeedTwiceIsTheSameRun() {
+    @Test func aMixedSeedTwiceIsTheSameRun() async {
         let options = mixed(java: 2, workers: 4, turmoil: .seconds(15))
-        let first = simulate(seed: 7, options: options)
-        #expect(first == simulate(seed: 7, options: options))
-        #expect(first.traceHash != simulate(seed: 8, options: options).traceHash)
+        let first = await run(seed: 7, options: options).report
+        #expect(first == (await run(seed: 7, options: options).report))
+        #expect(first.traceHash != (await run(seed: 8, options: options).report.traceHash))
     }
 }
