@@ -67,15 +67,19 @@ void shardtop_unblock_signals(void) {
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-int32_t shardtop_signal_wait(int32_t timeout_milliseconds) {
+void shardtop_signal_listen(void) {
     pthread_once(&signals_once, open_signals);
+    is_listening = 1;
+}
+
+int32_t shardtop_signal_wait(int32_t timeout_milliseconds) {
+    shardtop_signal_listen();
     struct timespec timeout = {timeout_milliseconds / 1000, timeout_milliseconds % 1000 * 1000000L};
     sigset_t unblocked, ours = our_signal_set();
     pthread_sigmask(SIG_SETMASK, NULL, &unblocked);
     for (int number = 1; number < NSIG; number++) {
         if (sigismember(&ours, number) == 1) sigdelset(&unblocked, number);
     }
-    is_listening = 1;
     for (;;) {
         unsigned char byte;
         if (read(signal_pipe[0], &byte, 1) == 1) return byte;

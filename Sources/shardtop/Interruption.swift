@@ -10,6 +10,8 @@ struct Interruption: Sendable {
     init() {
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
         signals = stream
+        // From now on: who is told that Ctrl-C ends us may press it before the thread runs.
+        shardtop_signal_listen()
         _ = startThread {
             while true {
                 let signal = shardtop_signal_wait(-1)

@@ -116,8 +116,12 @@ def test_latest_and_at_timestamp_begin_where_they_say(bench):
         assert set(daemon.ledger.seen) == set(range(first, 3000)), sorted(daemon.ledger.seen)[:5]
         assert set(daemon.ledger.seen.values()) == {1}
         assert not daemon.errors(), daemon.errors()
-    rows = stage.emulator.leases(now.application).values()
-    assert all(row["checkpoint"].isdigit() for row in rows), rows
+
+    def rows():
+        return stage.emulator.leases(now.application).values()
+
+    # The checkpoint follows the records.
+    wait_until(lambda: all(row["checkpoint"].isdigit() for row in rows()), 20, rows)
 
 
 @pytest.mark.timeout(400)

@@ -127,11 +127,14 @@ void shardtop_terminal_redraw(void);
 
 /// Catches SIGINT, SIGTERM, SIGHUP, SIGWINCH and SIGCONT, and blocks them in this thread and all that it starts, so
 /// that they interrupt nobody: the first statement of `main`. From then on only `shardtop_signal_wait` sees them;
-/// until it is called the first time they end the process as ever.
+/// until `shardtop_signal_listen` they end the process as ever.
 void shardtop_block_signals(void);
 
 /// Undoes that, for a command that may simply be ended. A child gets an empty mask from its spawn attributes.
 void shardtop_unblock_signals(void);
+
+/// From now on signals are kept for `shardtop_signal_wait`, which is about to be called.
+void shardtop_signal_listen(void);
 
 /// Waits for one of these signals and returns its number; 0 after the timeout (negative: none) or
 /// `shardtop_signal_stop`.

@@ -115,6 +115,7 @@ final class TerminalThread: @unchecked Sendable {
             throw CursesTerminal.Failure(description: "the terminal cannot be opened")
         }
         let depth = try result.get()
+        shardtop_signal_listen()
         _ = startThread { self.runSignals() }
         return depth
     }
