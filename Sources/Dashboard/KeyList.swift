@@ -1,15 +1,9 @@
 /// The keys of the screen as text, for `shardtop help keys` and the manual page. It is made of the bindings themselves.
 package enum KeyList {
-    package struct Section: Hashable, Sendable {
+    package struct Section: Sendable {
         package var title: String
         /// Names of keys, and what they do.
         package var keys: [(name: String, help: String)]
-
-        package static func == (a: Section, b: Section) -> Bool {
-            a.title == b.title && a.keys.map(\.name) == b.keys.map(\.name) && a.keys.map(\.help) == b.keys.map(\.help)
-        }
-
-        package func hash(into hasher: inout Hasher) { hasher.combine(title) }
     }
 
     /// A key that does the same in several places stands once, under all of their names.

@@ -72,6 +72,9 @@ final class LineFile: Sendable {
 
     func append(_ line: String) throws { try append { _ in line } }
 
+    /// Takes the lines of a recording. One that cannot be written is no reason to stop watching.
+    var recorder: @Sendable ([String]) -> Void { { lines in for line in lines { try? self.append(line) } } }
+
     deinit {
         if descriptor != STDOUT_FILENO { close(descriptor) }
     }

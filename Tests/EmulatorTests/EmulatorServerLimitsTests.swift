@@ -97,16 +97,27 @@ import Testing
         }
     }
 
-    @Test("A reader that takes nothing of an answer for too long is gone")
-    func stalled() async throws {
+    private static let largeBytes = 64 << 20
+
+    /// `body` has a connection whose request is answered with more than the system's buffers hold.
+    private func servedLargeAnswer(
+        stallTimeout: Duration, body: (EmulatorServer, RawConnection) async throws -> Void
+    ) async throws {
         var limits = EmulatorServer.Limits()
-        limits.stallTimeout = .milliseconds(50)
-        let body = Bytes([UInt8](repeating: 7, count: 64 << 20))
+        limits.stallTimeout = stallTimeout
+        let answer = Bytes([UInt8](repeating: 7, count: Self.largeBytes))
         try await served(limits) { (_) async throws(ConnectionLost) in
-            .whole(Response(status: 200, body: body))
+            .whole(Response(status: 200, body: answer))
         } body: { (server) async throws in
             let connection = try RawConnection(port: server.port)
             await connection.send(rawRequest())
+            try await body(server, connection)
+        }
+    }
+
+    @Test("A reader that takes nothing of an answer for too long is gone")
+    func stalled() async throws {
+        try await servedLargeAnswer(stallTimeout: .milliseconds(50)) { (server, connection) async throws in
             // Nothing is read until nobody is connected any more but who asks.
             let witness = try RawConnection(port: server.port)
             var connections = "2"
@@ -115,27 +126,21 @@ import Testing
                 let counts = try JSON.decode(Bytes(await witness.answer().body))
                 connections = counts["connections"]?.int.map { String($0) } ?? ""
             }
-            #expect(await connection.take(64 << 20).count < 64 << 20)
+            #expect(await connection.take(Self.largeBytes).count < Self.largeBytes)
         }
     }
 
     @Test("A reader that is slow, but goes on reading, gets its answer whole")
     func slow() async throws {
-        var limits = EmulatorServer.Limits()
-        limits.stallTimeout = .seconds(1)
-        let body = Bytes([UInt8](repeating: 7, count: 64 << 20))
-        try await served(limits) { (_) async throws(ConnectionLost) in
-            .whole(Response(status: 200, body: body))
-        } body: { (server) async throws in
-            let connection = try RawConnection(port: server.port)
-            await connection.send(rawRequest())
+        let stallTimeout = Duration.seconds(1)
+        try await servedLargeAnswer(stallTimeout: stallTimeout) { (_, connection) async throws in
             var taken = 0
             let clock = ContinuousClock()
             let start = clock.now
             var last = start
             var longestPause = Duration.zero
             // Some 8 MB a second for longer than a reader may stall.
-            while last - start < limits.stallTimeout * 2 {
+            while last - start < stallTimeout * 2 {
                 let count = await connection.take(64 << 10).count
                 if count == 0 { break }
                 taken += count
@@ -144,9 +149,9 @@ import Testing
                 last = clock.now
             }
             // The machine may have been too busy for a slow reader to be told from one that stalls.
-            if longestPause < limits.stallTimeout / 2 {
-                taken += await connection.take(64 << 20).count
-                #expect(taken > body.count)
+            if longestPause < stallTimeout / 2 {
+                taken += await connection.take(Self.largeBytes).count
+                #expect(taken > Self.largeBytes)
             }
         }
     }

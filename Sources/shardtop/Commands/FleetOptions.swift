@@ -30,7 +30,7 @@ struct FleetOptions: ParsableArguments {
 
     @OptionGroup var connection: ConnectionOptions
 
-    func isWritable(_ host: SystemHost) -> Bool { write && host.variable("SHARDTOP_READ_ONLY") != "1" }
+    func isWritable(_ host: SystemHost) -> Bool { write && !host.isReadOnly }
 
     /// Finds the fleet that is meant, and how to talk to it: by the flags, or by a `.properties` file with the flags
     /// before it.
@@ -170,4 +170,9 @@ struct ActionOptions: ParsableArguments {
         case .failed(let reason): throw Failure(reason)
         }
     }
+}
+
+extension SystemHost {
+    /// Whoever set this wants no action from this machine, whatever a command line says.
+    var isReadOnly: Bool { variable("SHARDTOP_READ_ONLY") == "1" }
 }

@@ -22,7 +22,7 @@ struct StreamTarget: ParsableArguments {
         let host = SystemHost()
         let connection = try await Connection(self.connection, host: host)
         defer { connection.close() }
-        let isWritable = write && host.variable("SHARDTOP_READ_ONLY") != "1"
+        let isWritable = write && !host.isReadOnly
         guard isWritable || action.dryRun else {
             throw Failure(
                 "\(command) changes the stream: allow it with --write, or look with --dry-run", status: .refused)

@@ -91,7 +91,7 @@ enum FleetScreen {
         let observer = Observer(
             configuration, dynamoDB: connection.dynamoDB,
             kinesis: configuration.identity.stream == nil ? nil : connection.kinesis, time: connection.time,
-            record: recording.map { file in { @Sendable lines in for line in lines { try? file.append(line) } } },
+            record: recording?.recorder,
             publish: { screen.show($0) })
         post.set(observer, screen)
         return await withTaskGroup(of: Void.self) { group in

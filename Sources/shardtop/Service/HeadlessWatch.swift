@@ -34,7 +34,7 @@ struct HeadlessWatch {
         let observer = Observer(
             fleet.configuration, dynamoDB: fleet.connection.dynamoDB,
             kinesis: fleet.stream == nil ? nil : fleet.connection.kinesis, time: time,
-            record: recording.map { file in { @Sendable lines in for line in lines { try? file.append(line) } } },
+            record: recording?.recorder,
             publish: { newest.set($0, at: time.now()) })
         let listener: HTTPListener? =
             if let listen {
