@@ -53,6 +53,23 @@ extension LeaseTable {
             ])
     }
 
+    /// An operator moves the checkpoint, and what was prepared is dropped. Nobody owns the lease afterwards: an owner
+    /// that stayed would adopt the raised counter and overwrite the position with its next checkpoint (kcl.md §0.1).
+    ///
+    /// Requires the owner as read, and that no handoff is under way, whatever `lease` says.
+    public static func rewind(table: String, _ lease: Lease, to checkpoint: Checkpoint) -> UpdateItem {
+        var lease = lease
+        lease.checkpointOwner = nil
+        var write = write(
+            table, lease, set: ["\(Name.checkpoint) = :checkpoint", "\(Name.subSequence) = :sub"],
+            remove: [Name.owner, Name.pending, Name.pendingSubSequence, Name.pendingState]
+                + (lease.ownerMark == nil ? [] : [Name.ownerMark]),
+            values: [":checkpoint": .s(checkpoint.text), ":sub": .n(checkpoint.subSequenceNumber)])
+        guardOwners(&write, lease)
+        write.returnValues = "ALL_NEW"
+        return write
+    }
+
     /// Stores a prepared checkpoint beside the committed one.
     public static func prepare(table: String, _ lease: Lease, pending: PendingCheckpoint) -> UpdateItem {
         var write = write(

@@ -114,6 +114,32 @@ private func counters(_ others: [String: AttributeValue] = [:]) -> [String: Attr
         #expect(values[":sub"] == .n("0"))
     }
 
+    @Test func `a rewind leaves no owner and nothing prepared, and the owner must be the one that was read`() {
+        let checkpoint = Checkpoint(.sequenceNumber(SequenceNumber(high: 0, low: 99)), subSequenceNumber: -1)
+        let values: [String: AttributeValue] = [":checkpoint": .s("99"), ":sub": .n("-1")]
+        let update =
+            "SET checkpoint = :checkpoint, checkpointSubSequenceNumber = :sub, leaseCounter = :next REMOVE leaseOwner, "
+            + "pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState"
+        let isOwned = untouched + " AND leaseOwner = :wasOwner AND attribute_not_exists(checkpointOwner)"
+        #expect(
+            LeaseTable.rewind(table: "t", owned, to: checkpoint)
+                == write(
+                    update, condition: isOwned, counters(values.merging([":wasOwner": .s("a")]) { $1 }),
+                    returnValues: "ALL_NEW"))
+        #expect(
+            LeaseTable.rewind(table: "t", free, to: checkpoint)
+                == write(
+                    update,
+                    condition: untouched
+                        + " AND attribute_not_exists(leaseOwner) AND attribute_not_exists(checkpointOwner)",
+                    counters(values), returnValues: "ALL_NEW"))
+        // A handoff that began meanwhile must make it fail, whatever was read.
+        #expect(LeaseTable.rewind(table: "t", handed, to: checkpoint).condition == isOwned)
+        var marked = owned
+        marked.ownerMark = OwnerMark(owner: "a", failoverTime: .seconds(10))
+        #expect(LeaseTable.rewind(table: "t", marked, to: checkpoint).update == update + ", shardtop")
+    }
+
     @Test func `prepare stores checkpoint and state beside the committed one`() {
         let pending = PendingCheckpoint(
             checkpoint: Checkpoint(.sequenceNumber(SequenceNumber(high: 0, low: 99)), subSequenceNumber: 4),
@@ -191,6 +217,7 @@ private func counters(_ others: [String: AttributeValue] = [:]) -> [String: Attr
                 LeaseTable.renew(table: "t", lease), LeaseTable.take(table: "t", lease, by: "me"),
                 LeaseTable.release(table: "t", lease), LeaseTable.checkpoint(table: "t", lease, at: .latest),
                 LeaseTable.prepare(table: "t", lease, pending: pending),
+                LeaseTable.rewind(table: "t", lease, to: .trimHorizon),
                 LeaseTable.setChildren(table: "t", lease, ["c"]),
             ]
             for write in writes {
