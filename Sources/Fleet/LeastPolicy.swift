@@ -68,6 +68,8 @@ package struct LeastPolicy: Hashable, Sendable {
             var table = ["DescribeTable", "Scan"]
             if purpose == .operate {
                 stream += ["SplitShard", "MergeShards", "UpdateShardCount"]
+                // A rewind to a time looks for the first record at it.
+                stream += ["GetShardIterator", "GetRecords"]
                 table += ["GetItem", "UpdateItem"]
             }
             return [

@@ -87,8 +87,7 @@ package struct Operator: Sendable {
         var row: Item?
         do { row = try await read(key) } catch { return .failed("nothing was written: \(error.description)") }
         while true {
-            guard let item = row, let lease = LeaseTable.row(item).lease, plan.intent.holds(for: lease), !lease.isEnded
-            else {
+            guard let item = row, let lease = LeaseTable.row(item).lease, plan.holds(for: lease) else {
                 // Before the first attempt nothing was announced, so there is nothing to take back.
                 if trail.attempt > 0 { await conclude(&trail, "nothing written: the lease is no longer as confirmed") }
                 return .intentGone(row)
@@ -140,6 +139,8 @@ package struct Operator: Sendable {
             case .release(let worker):
                 if let workers { return .done(try await workers.release(worker, lease.leaseKey), requestID: nil) }
                 return try await send(LeaseTable.release(table: table, lease))
+            case .rewind(let checkpoint, _):
+                return try await send(LeaseTable.rewind(table: table, lease, to: checkpoint))
             case .evict, .split, .merge, .scale:
                 return try await send(LeaseTable.release(table: table, lease))
             }
@@ -172,6 +173,10 @@ package struct Operator: Sendable {
             let row = try await read(lease.leaseKey)
             if isUnknown, plan.isDone(row, since: lease) {
                 return .ended(.written(row), "written; the answer was lost")
+            }
+            if isUnknown, plan.mayBeDone(row, since: lease) {
+                let words = "whether it was written is not known, the lease went on since: look at the row"
+                return .ended(.failed("\(words) (\(error.description))"), "\(words) (\(error.description))")
             }
             if attempt == Self.attemptsMax, error.meaning != .conditionFailed {
                 return .ended(.failed("nothing was written: \(error.description)"), "failed: \(error.description)")
@@ -312,8 +317,18 @@ extension Plan {
                 ? now.checkpointOwner == nil && now.leaseOwner == lease.leaseOwner
                 : now.leaseOwner == nil
         case .steal(let worker): return now.leaseOwner == worker && now.checkpointOwner == nil
+        // Somebody may have taken it since.
+        case .rewind(let checkpoint, _): return now.checkpoint == checkpoint
         case .split, .merge, .scale: return false
         }
+    }
+
+    /// Whether the plan may have been carried out, and the fleet gone on from there: a rewound lease is soon taken and
+    /// checkpointed anew.
+    func mayBeDone(_ row: Item?, since lease: Lease) -> Bool {
+        guard case .rewind = action, let row, let now = LeaseTable.row(row).lease else { return false }
+        // Two writes at the least: ours, and that of the one who took it.
+        return now.leaseCounter > lease.leaseCounter &+ 1 && !holds(for: now)
     }
 
     /// The event that a performed plan is, for the log; `nil` where the worker's own engine says it.
@@ -326,6 +341,12 @@ extension Plan {
                 .leaseEvicted, at: time, shardID: shardIDs.first,
                 previousOwner: intent.checkpointOwner ?? intent.owner, leaseCounter: counter, message: title)
         case .steal, .release: return nil
+        case .rewind(let checkpoint, _):
+            var event = WorkerEvent(
+                .operatorAction, at: time, shardID: shardIDs.first, previousOwner: intent.owner, message: title)
+            event.checkpoint = checkpoint
+            event.leaseCounter = counter
+            return event
         case .split, .merge, .scale:
             return WorkerEvent(.operatorAction, at: time, shardID: shardIDs.first, message: title)
         }

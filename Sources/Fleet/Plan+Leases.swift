@@ -82,8 +82,8 @@ extension Plan {
     }
 
     /// The lease of a shard, if it may be written at all.
-    private static func lease(
-        _ shard: String, in fleet: FleetSnapshot
+    static func lease(
+        _ shard: String, in fleet: FleetSnapshot, endedToo: Bool = false
     ) throws(Refusal) -> (LeaseView, Lease) {
         guard fleet.scans > 0 else { throw Refusal(.notRead, "the lease table was not read yet: wait a moment") }
         guard
@@ -101,13 +101,13 @@ extension Plan {
         guard let lease = view.lease else {
             throw Refusal(.noLease, "\(shard.isEmpty ? "this hash range" : shard) has no lease: \(view.why)")
         }
-        if lease.isEnded {
+        if lease.isEnded, !endedToo {
             throw Refusal(.ended, "\(view.shardID) is at SHARD_END: it was read to its end, nobody needs it any more")
         }
         return (view, lease)
     }
 
-    private static func plan(_ action: Action, _ lease: Lease, _ view: LeaseView, in fleet: FleetSnapshot) -> Plan {
+    static func plan(_ action: Action, _ lease: Lease, _ view: LeaseView, in fleet: FleetSnapshot) -> Plan {
         Plan(
             action: action, table: fleet.identity.table, shardIDs: [view.shardID],
             intent: Intent(
@@ -134,7 +134,7 @@ extension Plan {
         return lines
     }
 
-    private static func takersForecast(in fleet: FleetSnapshot) -> [String] {
+    static func takersForecast(in fleet: FleetSnapshot) -> [String] {
         switch fleet.mode {
         case .leaderAssigned?:
             ["the 3.x leader\(fleet.leader.map { " \($0)" } ?? "") assigns it at its next run, within about 20 s"]
@@ -153,7 +153,7 @@ extension Plan {
         }
     }
 
-    private static func takeGap(in fleet: FleetSnapshot) -> String {
+    static func takeGap(in fleet: FleetSnapshot) -> String {
         switch fleet.mode {
         case .leaderAssigned?: "up to 20 s until it is assigned, up to 10 s until its worker finds it"
         case .takers?, .upgrading?:
@@ -164,7 +164,7 @@ extension Plan {
         }
     }
 
-    private static func renewal(in fleet: FleetSnapshot) -> String {
+    static func renewal(in fleet: FleetSnapshot) -> String {
         "within about \((fleet.failoverTime.duration / 3).brief)"
     }
 

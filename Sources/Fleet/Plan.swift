@@ -12,6 +12,8 @@ package struct Plan: Hashable, Sendable {
         case steal(worker: String)
         /// A worker of this process gives its own lease up, after its last checkpoint.
         case release(worker: String)
+        /// Move the checkpoint and clear the owner. `skips`: records that nobody read are never delivered.
+        case rewind(to: Checkpoint, skips: Bool)
         /// `at` is the second child's first hash key.
         case split(at: UInt128)
         case merge(with: String)
@@ -22,6 +24,7 @@ package struct Plan: Hashable, Sendable {
             case .evict: "evict"
             case .steal: "steal"
             case .release: "release"
+            case .rewind(_, let skips): skips ? "advance" : "rewind"
             case .split: "split"
             case .merge: "merge"
             case .scale: "scale"
@@ -37,6 +40,10 @@ package struct Plan: Hashable, Sendable {
         package var checkpointOwner: String?
         /// The worker that shall have it.
         package var target: String?
+        /// Whether the shard was read to its end.
+        package var isEnded = false
+        /// Of a lease without owner, where it matters: only another operator moves it then.
+        package var checkpoint: Checkpoint?
 
         package init(leaseKey: String?, owner: String? = nil, checkpointOwner: String? = nil, target: String? = nil) {
             self.leaseKey = leaseKey
@@ -48,6 +55,7 @@ package struct Plan: Hashable, Sendable {
         /// Whether `lease` still is what was confirmed.
         package func holds(for lease: Lease) -> Bool {
             lease.leaseKey == leaseKey && lease.leaseOwner == owner && lease.checkpointOwner == checkpointOwner
+                && lease.isEnded == isEnded && (checkpoint == nil || lease.checkpoint == checkpoint)
         }
     }
 
@@ -76,6 +84,8 @@ package struct Plan: Hashable, Sendable {
     /// What is delivered twice.
     package var expectedDuplicates: String
     package var isUndoable: Bool
+    /// What a person types to confirm; `nil` where a yes will do.
+    package var typed: String?
 
     /// The call as lines for a screen: the operation, then its members.
     package var callLines: [String] {
@@ -107,6 +117,7 @@ package struct Plan: Hashable, Sendable {
         if !expectedGap.isEmpty { lines.append("gap: \(expectedGap)") }
         if !expectedDuplicates.isEmpty { lines.append("duplicates: \(expectedDuplicates)") }
         lines.append(isUndoable ? "can be undone" : "cannot be undone")
+        if let typed { lines.append("to confirm, \(typed) must be typed") }
         return lines
     }
 }
@@ -136,6 +147,12 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
         case unreadable
         case noAudit
         case notRead
+        case multiStream
+        case beforeBirth
+        case sentinel
+        case samePosition
+        case inFuture
+        case noRecord
     }
 
     package var reason: Reason

@@ -202,6 +202,81 @@ struct OperatorTests {
         #expect(plan.event(for: outcome, at: Watch.noon) == nil)
     }
 
+    private func rewind(_ row: Item, to text: String = "TRIM_HORIZON") throws -> Plan {
+        guard case .plan(let plan) = try Plan.rewind(id(0), to: try #require(RewindRequest(text)), in: fleet([row]))
+        else { throw Refusal(.noRecord, "a search") }
+        return plan
+    }
+
+    private func row(_ checkpoint: Checkpoint, counter: Int64, owner: String? = "stranger") -> Item {
+        item(lease(0, owner: owner, counter: counter, checkpoint: checkpoint))
+    }
+
+    @Test func `a rewind follows an owner that checkpoints, and clears it`() async throws {
+        let plan = try rewind(row(checkpoint(age: .seconds(9)), counter: 41))
+        let after = row(.trimHorizon, counter: 52, owner: nil)
+        let (outcome, service) = await act(
+            plan,
+            [
+                ScriptedService.item(row(checkpoint(age: .seconds(5)), counter: 50)),
+                ScriptedService.conflict(row(checkpoint(age: .seconds(3)), counter: 51)),
+                ScriptedService.updated(after),
+            ])
+        #expect(outcome == .written(after))
+        #expect(counters(service) == ["50", "51"])
+        #expect(service.requests.last?.body["UpdateExpression"]?.string?.contains("REMOVE leaseOwner") == true)
+        let event = plan.event(for: outcome, at: Watch.noon)
+        #expect(event?.kind == .operatorAction)
+        #expect(event?.checkpoint == .trimHorizon)
+        #expect(event?.leaseCounter == 52)
+    }
+
+    @Test func `a position that the owner has passed meanwhile is not what was confirmed`() async throws {
+        let target = checkpoint(age: .seconds(5))
+        let ahead = try Plan.rewind(
+            after: PositionSearch(stream: "orders", shardID: id(0), start: .time(Watch.noon)),
+            .record(try #require(target.sequenceNumber), arrival: nil),
+            in: fleet([row(checkpoint(age: .seconds(9)), counter: 41)]))
+        #expect(ahead.action.verb == "advance")
+        let now = row(checkpoint(age: .seconds(2)), counter: 50)
+        let (outcome, service) = await act(ahead, [ScriptedService.item(now)])
+        #expect(outcome == .intentGone(now))
+        #expect(service.operations == ["GetItem"])
+    }
+
+    @Test(arguments: [
+        item(lease(0, owner: nil, counter: 50, checkpoint: checkpoint(age: .seconds(99)))),
+        item(lease(0, owner: "thief", counter: 50, checkpoint: checkpoint(age: .seconds(9)))),
+        item(lease(0, owner: nil, counter: 50, checkpoint: .shardEnd)),
+        item(lease(0, owner: nil, counter: 50, checkpoint: checkpoint(age: .seconds(9)), checkpointOwner: "old")),
+    ])
+    func `another operator's rewind of a lease without owner is not overwritten`(_ now: Item) async throws {
+        let plan = try rewind(row(checkpoint(age: .seconds(9)), counter: 41, owner: nil))
+        let (outcome, service) = await act(plan, [ScriptedService.item(now)])
+        #expect(outcome == .intentGone(now))
+        #expect(service.operations == ["GetItem"])
+    }
+
+    @Test func `after a lost answer a rewind that was taken up is done, one that went on is not known`() async throws {
+        let before = row(checkpoint(age: .seconds(9)), counter: 50)
+        let plan = try rewind(before)
+        let taken = row(.trimHorizon, counter: 52, owner: "thief")
+        let (done, _) = await act(plan, [ScriptedService.item(before), .lost, ScriptedService.item(taken)])
+        #expect(done == .written(taken))
+        let wentOn = row(checkpoint(age: .seconds(900)), counter: 54, owner: "thief")
+        let (unknown, service) = await act(plan, [ScriptedService.item(before), .lost, ScriptedService.item(wentOn)])
+        guard case .failed(let words) = unknown else {
+            Issue.record("\(unknown)")
+            return
+        }
+        #expect(words.hasPrefix("whether it was written is not known"))
+        #expect(service.operations == ["GetItem", "UpdateItem", "GetItem"])
+        // Only taken by another: it was not ours.
+        let stolen = row(checkpoint(age: .seconds(9)), counter: 51, owner: "thief")
+        let (gone, _) = await act(plan, [ScriptedService.item(before), .lost, ScriptedService.item(stolen)])
+        #expect(gone == .intentGone(stolen))
+    }
+
     @Test func `an evict is an event of its own`() throws {
         let event = try evict().event(for: .written(row(counter: 51, owner: nil)), at: Watch.noon)
         #expect(event?.kind == .leaseEvicted)
