@@ -160,3 +160,39 @@ def test_two_daemons_share_and_one_takes_over(bench):
     two.wait_for(stage.producer.count, 60)
     assert stage.emulator.owners("pair") == {two.worker_id: 6}
     stage.judge()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("retrieval", ["POLLING", "FANOUT"])
+def test_a_rewind_under_a_living_owner_delivers_every_part_of_the_record_again(bench, retrieval):
+    """`lease rewind` stores (number, -1) and clears the owner: Java resumes with the record itself, an aggregate."""
+    stage = Stage(bench, shards=1)
+
+    def put(first, count):
+        ended = bench.run("put", "words", "--stdin", "--aggregate", "--keys", 3, AWS_ENDPOINT_URL=stage.emulator.endpoint,
+                          text="".join(f"{i} {'x' * 50}\n" for i in range(first, first + count)))
+        assert ended.returncode == DONE, ended.stderr
+        stage.producer.count += count
+        time.sleep(1.5)
+
+    daemon = stage.daemon(application="rewound", workerId="one", retrievalMode=retrieval)
+    put(0, 300)
+    daemon.wait_for(300, 120)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    time.sleep(1.1)
+    put(300, 300)
+    daemon.wait_for(600)
+    shard = "shardId-000000000000"
+    counter = int(stage.emulator.leases("rewound")[shard]["leaseCounter"])
+    ended = bench.run("lease", "rewind", "rewound", shard, "--to", moment, "--stream", "words", "--write", "--yes",
+                      AWS_ENDPOINT_URL=stage.emulator.endpoint)
+    assert ended.returncode == DONE, ended.stderr
+    daemon.wait(lambda ledger: all(ledger.seen[i] > 1 for i in range(300, 600)), 60, "the second half again")
+    daemon.wait_for(stage.put(100))
+    seen = stage.ledger.read().seen
+    assert {seen[i] for i in range(300)} == {1} and {seen[i] for i in range(300, 600)} == {2}
+    assert {seen[i] for i in range(600, 700)} == {1}
+    assert stage.ledger.duplicates() == {"lease_lost": 300}, stage.ledger.duplicates()
+    row = stage.emulator.leases("rewound")[shard]
+    assert row["leaseOwner"] == "one" and int(row["leaseCounter"]) > counter + 1
+    stage.judge()

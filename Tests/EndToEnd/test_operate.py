@@ -5,10 +5,11 @@ import io
 import json
 import signal
 import stat
+import time
 
 import pytest
 
-from harness import DONE, INTENT_GONE, REFUSED, Bench, wait_until
+from harness import DONE, INTENT_GONE, REFUSED, USAGE, Bench, wait_until
 
 SHARD = "shardId-000000000000"
 
@@ -274,3 +275,52 @@ def test_put_gets_through_a_throttled_stream(bench):
     assert ended.returncode == DONE, ended.stderr
     worker = bench.consume(emulator.endpoint, "orders")
     wait_until(lambda: sorted(worker.texts) == sorted(lines), 30, lambda: len(worker.texts))
+
+
+# MARK: rewind
+
+
+def rewind(fleet, to, *more, stream=True, **env):
+    return fleet.run("lease", "rewind", fleet.application, SHARD, "--to", to,
+                     *(["--stream", "orders"] if stream else []), *more, **env)
+
+
+def test_a_rewind_delivers_again_from_the_time_on_and_is_audited(bench):
+    fleet = Fleet(bench, shards=1)
+    fleet.emulator.put("orders", [f"early {i}" for i in range(50)])
+    wait_until(lambda: len(fleet.worker.texts) == 50, 20)
+    time.sleep(1.2)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    time.sleep(1.1)
+    late = [f"late {i}" for i in range(50)]
+    fleet.emulator.put("orders", late)
+    wait_until(lambda: len(fleet.worker.texts) == 100 and fleet.leases[SHARD]["checkpoint"].isdigit(), 20)
+    for arguments, status in [([], REFUSED), (["--yes"], REFUSED), (["--dry-run"], DONE)]:
+        assert rewind(fleet, moment, *arguments).returncode == status, arguments
+    # The table alone names no stream to look a time up in.
+    assert rewind(fleet, moment, "--write", "--yes", stream=False).returncode == REFUSED
+    assert not fleet.audit() and not fleet.worker.seen("leaseLost")
+    ended = rewind(fleet, moment, "--write", "--yes", "--reason", "read again")
+    assert ended.returncode == DONE, ended.stderr
+    fleet.worker.wait_for("leaseLost")
+    wait_until(lambda: len(fleet.worker.texts) >= 150, 20, lambda: fleet.worker.texts[100:])
+    assert fleet.worker.texts[100:] == late
+    # A line more before each further try, where the owner wrote in between.
+    before, *_, after = fleet.audit()
+    assert before["action"] == "rewind" and before["reason"] == "read again" and after["outcome"] == "written"
+    assert after["newRow"]["checkpointSubSequenceNumber"] == {"N": "-1"} and "leaseOwner" not in after["newRow"]
+
+
+def test_what_skips_records_wants_the_applications_name(fleet):
+    for to, arguments, status in [
+            ("LATEST", ["--write", "--yes"], REFUSED), ("LATEST", ["--write", "--confirm", "another"], REFUSED),
+            ("AT_TIMESTAMP", ["--write", "--yes"], REFUSED), ("SHARD_END", ["--write", "--yes"], REFUSED),
+            ("TRIM_HORIZON", ["--write", "--yes"], REFUSED), ("2100-01-01", ["--write", "--yes"], REFUSED),
+            ("tomorrow", ["--write", "--yes"], USAGE)]:
+        ended = rewind(fleet, to, *arguments)
+        assert ended.returncode == status, (to, ended)
+    assert not fleet.audit()
+    ended = rewind(fleet, "LATEST", "--write", "--confirm", fleet.application)
+    assert ended.returncode == DONE, ended.stderr
+    assert "SKIPPED" in ended.stderr
+    fleet.worker.wait_for("leaseLost")

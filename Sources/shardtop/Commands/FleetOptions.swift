@@ -148,20 +148,16 @@ struct ActionOptions: ParsableArguments {
     var reason: String?
 
     /// Shows the plan, asks, performs it; ends with the plan's exit status.
-    func perform(_ make: () throws -> Plan, _ actor: Operator) async throws {
+    ///
+    /// - Parameter typed: what was typed already, where a plan wants more than a yes.
+    func perform(_ make: () throws -> Plan, _ actor: Operator, typed: String? = nil) async throws {
         let plan: Plan
         do { plan = try make() } catch let refusal as Refusal {
             throw Failure(refusal.description, status: .refused)
         }
         for line in plan.lines { Output.error(line) }
         if dryRun { return }
-        if !yes {
-            guard Output.isTerminal else {
-                throw Failure("nobody to ask: confirm with --yes, or look with --dry-run", status: .refused)
-            }
-            Output.error("Type yes to do it: ")
-            guard readLine() == "yes" else { throw Failure("nothing was written", status: .refused) }
-        }
+        try confirm(plan, typed)
         switch await actor.perform(plan, reason: reason) {
         case .written: Output.print("done: \(plan.title)")
         case .intentGone:
@@ -169,6 +165,24 @@ struct ActionOptions: ParsableArguments {
         case .refused(let refusal): throw Failure(refusal.description, status: .refused)
         case .failed(let reason): throw Failure(reason)
         }
+    }
+
+    private func confirm(_ plan: Plan, _ typed: String?) throws {
+        if let typed, let wanted = plan.typed {
+            guard typed == wanted else {
+                throw Failure("--confirm \(typed): the application is \(wanted)", status: .refused)
+            }
+            return
+        }
+        if yes, plan.typed == nil { return }
+        let answer = plan.typed ?? "yes"
+        guard Output.isTerminal, !yes else {
+            throw Failure(
+                plan.typed.map { "records are skipped, and --yes is not enough for that: --confirm \($0)" }
+                    ?? "nobody to ask: confirm with --yes, or look with --dry-run", status: .refused)
+        }
+        Output.error("Type \(answer) to do it: ")
+        guard readLine() == answer else { throw Failure("nothing was written", status: .refused) }
     }
 }
 
