@@ -141,6 +141,8 @@ package struct Operator: Sendable {
                 return try await send(LeaseTable.release(table: table, lease))
             case .rewind(let checkpoint, _):
                 return try await send(LeaseTable.rewind(table: table, lease, to: checkpoint))
+            case .undo(let deed):
+                return try await send(LeaseTable.rewind(table: table, lease, to: deed.from))
             case .evict, .split, .merge, .scale:
                 return try await send(LeaseTable.release(table: table, lease))
             }
@@ -319,14 +321,24 @@ extension Plan {
         case .steal(let worker): return now.leaseOwner == worker && now.checkpointOwner == nil
         // Somebody may have taken it since.
         case .rewind(let checkpoint, _): return now.checkpoint == checkpoint
+        case .undo(let deed): return now.checkpoint == deed.from
         case .split, .merge, .scale: return false
+        }
+    }
+
+    /// Where it moves the checkpoint to; `nil` where it does not.
+    private var position: Checkpoint? {
+        switch action {
+        case .rewind(let checkpoint, _): checkpoint
+        case .undo(let deed): deed.from
+        case .evict, .steal, .release, .split, .merge, .scale: nil
         }
     }
 
     /// Whether the plan may have been carried out, and the fleet gone on from there: a rewound lease is soon taken and
     /// checkpointed anew.
     func mayBeDone(_ row: Item?, since lease: Lease) -> Bool {
-        guard case .rewind = action, let row, let now = LeaseTable.row(row).lease else { return false }
+        guard position != nil, let row, let now = LeaseTable.row(row).lease else { return false }
         // Two writes at the least: ours, and that of the one who took it.
         return now.leaseCounter > lease.leaseCounter &+ 1 && !holds(for: now)
     }
@@ -341,10 +353,10 @@ extension Plan {
                 .leaseEvicted, at: time, shardID: shardIDs.first,
                 previousOwner: intent.checkpointOwner ?? intent.owner, leaseCounter: counter, message: title)
         case .steal, .release: return nil
-        case .rewind(let checkpoint, _):
+        case .rewind, .undo:
             var event = WorkerEvent(
                 .operatorAction, at: time, shardID: shardIDs.first, previousOwner: intent.owner, message: title)
-            event.checkpoint = checkpoint
+            event.checkpoint = position
             event.leaseCounter = counter
             return event
         case .split, .merge, .scale:

@@ -63,15 +63,16 @@ extension Plan {
     func holds(for lease: Lease) -> Bool {
         guard intent.holds(for: lease) else { return false }
         // An owner moves its checkpoint all the time; past the target a rewind would be an advance, and the reverse.
-        if case .rewind(let target, let skips) = action {
-            return Self.skips(from: lease.checkpoint, to: target) == skips
+        return switch action {
+        case .rewind(let target, let skips): Self.skips(from: lease.checkpoint, to: target) == skips
+        case .undo(let deed): deed.isUndoable(at: lease.checkpoint)
+        case .evict, .steal, .release, .split, .merge, .scale: true
         }
-        return true
     }
 
     // MARK: - What is refused
 
-    private static func rewindable(
+    static func rewindable(
         _ shard: String, in fleet: FleetSnapshot
     ) throws(Refusal) -> (LeaseView, Lease) {
         let (view, lease) = try lease(shard, in: fleet, endedToo: true)
@@ -222,6 +223,7 @@ extension Plan {
         plan.call = .update(LeaseTable.rewind(table: fleet.identity.table, lease, to: target))
         plan.title = "\(plan.action.verb) \(view.shardID) from \(lease.checkpoint) to \(target)"
         plan.typed = skips ? fleet.identity.application : nil
+        plan.isUndoable = lease.checkpoint.position != .atTimestamp
         plan.forecast = found + rewindForecast(lease, view, to: target, in: fleet)
         let again = Span(from: target, to: lease.checkpoint, at: fleet.takenAt)
         if skips {
@@ -240,7 +242,7 @@ extension Plan {
         return plan
     }
 
-    private static func rewindForecast(
+    static func rewindForecast(
         _ lease: Lease, _ view: LeaseView, to target: Checkpoint, in fleet: FleetSnapshot
     ) -> [String] {
         var lines = takersForecast(in: fleet)

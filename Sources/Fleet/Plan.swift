@@ -14,6 +14,8 @@ package struct Plan: Hashable, Sendable {
         case release(worker: String)
         /// Move the checkpoint and clear the owner. `skips`: records that nobody read are never delivered.
         case rewind(to: Checkpoint, skips: Bool)
+        /// Put the checkpoint back to where it was before.
+        case undo(RewindDeed)
         /// `at` is the second child's first hash key.
         case split(at: UInt128)
         case merge(with: String)
@@ -25,6 +27,7 @@ package struct Plan: Hashable, Sendable {
             case .steal: "steal"
             case .release: "release"
             case .rewind(_, let skips): skips ? "advance" : "rewind"
+            case .undo: "undo"
             case .split: "split"
             case .merge: "merge"
             case .scale: "scale"
@@ -153,6 +156,7 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
         case samePosition
         case inFuture
         case noRecord
+        case nothingToUndo
     }
 
     package var reason: Reason

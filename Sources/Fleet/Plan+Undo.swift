@@ -1,0 +1,93 @@
+import AWSWire
+package import Leases
+package import Machine
+
+/// A rewind or advance that was done, as the audit keeps it.
+package struct RewindDeed: Hashable, Sendable {
+    package var at: UnixTime
+    /// The checkpoint before and after.
+    package var from: Checkpoint
+    package var to: Checkpoint
+
+    package init(at: UnixTime, from: Checkpoint, to: Checkpoint) {
+        self.at = at
+        self.from = from
+        self.to = to
+    }
+
+    /// The newest one of `shard` in the lines of an audit, in the same table at the same place; refuses where there is
+    /// none, or it was undone.
+    package static func last(
+        of shard: String, in audit: some Sequence<String>, _ identity: FleetIdentity
+    ) throws(Refusal) -> RewindDeed {
+        var found: AWSValue?
+        for line in audit {
+            guard let entry = try? JSON.decode(Bytes(line)), entry["phase"]?.string == "after",
+                entry["outcome"]?.string?.hasPrefix("written") ?? false, entry["shardIds"]?.strings == [shard],
+                entry["table"]?.string == identity.table, entry["region"]?.string == identity.region,
+                entry["endpoint"]?.string == identity.endpoint,
+                ["rewind", "advance", "undo"].contains(entry["action"]?.string)
+            else { continue }
+            found = entry
+        }
+        guard let found else {
+            throw Refusal(
+                .nothingToUndo, "the audit of this user has no rewind of \(shard) in \(identity.table)")
+        }
+        let at = found["at"]?.string.flatMap { CivilTime.parseISO8601($0) }
+        guard found["action"]?.string != "undo" else {
+            throw Refusal(
+                .nothingToUndo,
+                "the last rewind of \(shard) was undone\(at.map { " at \(CivilTime($0).iso8601)" } ?? "") already")
+        }
+        guard let at, let from = checkpoint(found["oldRow"]), let to = checkpoint(found["newRow"]) else {
+            throw Refusal(.nothingToUndo, "the audit does not tell where \(shard) was before")
+        }
+        return RewindDeed(at: at, from: from, to: to)
+    }
+
+    private static func checkpoint(_ row: AWSValue?) -> Checkpoint? {
+        row.flatMap { Item(wire: $0) }.flatMap { LeaseTable.row($0).lease }?.checkpoint
+    }
+
+    /// Whether a lease at `now` can have come there from the deed and has something to go back to.
+    func isUndoable(at now: Checkpoint) -> Bool {
+        if now == to { return true }
+        guard let number = now.sequenceNumber else { return false }
+        if let begin = to.sequenceNumber, number < begin { return false }
+        // Past where it was there is nothing to undo; what an advance skipped was not read, however far it came.
+        guard !Plan.skips(from: from, to: to), from.sequenceNumber != nil else { return true }
+        return now < from
+    }
+}
+
+extension Plan {
+    /// Puts the checkpoint back to where a rewind found it. The counter goes on: it never goes back.
+    package static func undo(
+        _ shard: String, _ deed: RewindDeed, in fleet: FleetSnapshot
+    ) throws(Refusal) -> Plan {
+        let (view, lease) = try rewindable(shard, in: fleet)
+        guard deed.from.position != .atTimestamp else {
+            throw Refusal(.sentinel, "\(view.shardID) was at AT_TIMESTAMP, which is never written")
+        }
+        guard deed.isUndoable(at: lease.checkpoint) else {
+            throw Refusal(
+                .nothingToUndo,
+                "\(view.shardID) is at \(lease.checkpoint): it was moved again, or is past \(deed.from) already")
+        }
+        var plan = plan(.undo(deed), lease, view, in: fleet)
+        plan.intent.isEnded = lease.isEnded
+        if lease.leaseOwner == nil { plan.intent.checkpoint = lease.checkpoint }
+        plan.call = .update(LeaseTable.rewind(table: fleet.identity.table, lease, to: deed.from))
+        plan.title =
+            "undo the \(skips(from: deed.from, to: deed.to) ? "advance" : "rewind") of \(CivilTime(deed.at).iso8601): "
+            + "\(view.shardID) from \(lease.checkpoint) to \(deed.from)"
+        plan.forecast = rewindForecast(lease, view, to: deed.from, in: fleet)
+        plan.expectedGap = takeGap(in: fleet)
+        plan.expectedDuplicates =
+            skips(from: deed.from, to: deed.to)
+            ? "what was read since is delivered again, after what was skipped"
+            : "none: what was read before is not read again"
+        return plan
+    }
+}
