@@ -309,6 +309,9 @@ def test_a_rewind_delivers_again_from_the_time_on_and_is_audited(bench):
     before, *_, after = fleet.audit()
     assert before["action"] == "rewind" and before["reason"] == "read again" and after["outcome"] == "written"
     assert after["newRow"]["checkpointSubSequenceNumber"] == {"N": "-1"} and "leaseOwner" not in after["newRow"]
+    # It has read everything again: nothing is left to undo.
+    wait_until(lambda: fleet.leases[SHARD]["checkpoint"] == after["oldRow"]["checkpoint"]["S"], 20)
+    assert fleet.run("lease", "undo", fleet.application, SHARD, "--write", "--yes").returncode == REFUSED
 
 
 def test_what_skips_records_wants_the_applications_name(fleet):
@@ -324,3 +327,8 @@ def test_what_skips_records_wants_the_applications_name(fleet):
     assert ended.returncode == DONE, ended.stderr
     assert "SKIPPED" in ended.stderr
     fleet.worker.wait_for("leaseLost")
+    wait_until(lambda: "leaseOwner" in fleet.leases[SHARD], 20)
+    ended = fleet.run("lease", "undo", fleet.application, SHARD, "--write", "--yes")
+    assert ended.returncode == DONE, ended.stderr
+    assert fleet.audit()[-1]["newRow"]["checkpoint"] == {"S": "TRIM_HORIZON"}
+    assert fleet.run("lease", "undo", fleet.application, SHARD, "--write", "--yes").returncode == REFUSED

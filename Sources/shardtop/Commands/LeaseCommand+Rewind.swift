@@ -66,6 +66,41 @@ extension LeaseCommand {
     }
 }
 
+extension LeaseCommand {
+    struct Undo: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put the checkpoint of a lease back to where the last rewind found it.",
+            discussion: """
+                Where it was stands in the audit of this user. Nothing is undone where the lease was moved again, or \
+                has come past that position already. The lease's counter goes on: it never goes back.
+                """)
+
+        @OptionGroup var fleet: FleetOptions
+        @Argument(help: "The shard.")
+        var shard: String
+        @OptionGroup var action: ActionOptions
+
+        @Option(help: "How long to watch before, to tell whether workers live.")
+        var observe: Duration = .zero
+
+        func run() async throws {
+            let host = SystemHost()
+            let fleet = try await self.fleet.open(host)
+            defer { fleet.close() }
+            guard fleet.configuration.identity.isWritable || action.dryRun else {
+                throw Failure("lease undo writes: allow it with --write, or look with --dry-run", status: .refused)
+            }
+            let audit = try AuditFile.lines(host)
+            let snapshot = try await fleet.observe(for: observe)
+            try await action.perform(
+                {
+                    let deed = try RewindDeed.last(of: shard, in: audit, snapshot.identity)
+                    return try Plan.undo(shard, deed, in: snapshot)
+                }, fleet.actor)
+        }
+    }
+}
+
 extension OpenFleet {
     /// Looks a record up in the stream, or says in one line why that is not possible.
     fileprivate func perform(_ search: PositionSearch) async throws -> PositionSearch.Found {

@@ -20,6 +20,17 @@ enum AuditFile {
         }
     }
 
+    /// What was done so far, a line each.
+    static func lines(_ host: SystemHost) throws -> [String] {
+        let path = "\(stateDirectory(host))/audit.ndjson"
+        do throws(HostError) {
+            let bytes = try host.readFile(path, bytesMax: 1 << 28) ?? []
+            return bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+        } catch {
+            throw Failure("\(error)")
+        }
+    }
+
     private static func stateDirectory(_ host: SystemHost) -> String {
         let state = host.variable("XDG_STATE_HOME") ?? "\(host.homeDirectory ?? "/tmp")/.local/state"
         return "\(state)/shardtop"
