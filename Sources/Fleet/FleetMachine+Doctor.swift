@@ -68,7 +68,8 @@ extension FleetMachine {
             case .live, .late, .learning, .pending:
                 let isFlowing = views[index].recordsPerSecond != nil || (views[index].bytesPerSecond ?? 0) >= 800_000
                 let isBehind = views[index].checkpointLag.map { $0.milliseconds > lagMax } ?? false
-                if isFlowing || isBehind { suspects.append(views[index]) }
+                let isStalled = views[index].progress?.judgement == .stalled
+                if isFlowing || isBehind || isStalled { suspects.append(views[index]) }
             }
         }
         return suspects

@@ -10,7 +10,7 @@ extension FleetMachine {
         var lost: [LeaseView] = []
         let recreated = Set(recreatedShards)
         for view in views where view.kind == .lease && view.state != .ended {
-            if isStuck(view, at: now) { stuck.append(view.shardID) }
+            if isStuck(view, at: now) || isStalled(view) { stuck.append(view.shardID) }
             if view.state == .drain, (view.checkpointAge ?? .zero) > max(configuration.stuckAfter, .seconds(300)) {
                 stuckDrain.append(view.shardID)
             }
@@ -27,7 +27,8 @@ extension FleetMachine {
             findings.append(
                 Finding(
                     kind: .stuck, severity: .warning, shardIDs: stuck,
-                    message: "\(stuck.briefShards): renewed and read, but the checkpoint stands and the lag grows",
+                    message: "\(stuck.briefShards): renewed, but the checkpoint stands though there are records after "
+                        + "it",
                     action: .evict))
         }
         if !stuckDrain.isEmpty {
@@ -45,6 +46,27 @@ extension FleetMachine {
         if !estimated.isEmpty { findings.append(lossFinding(estimated, isMeasured: false)) }
         return findings
     }
+
+    /// How the reader of a row gets on.
+    func progress(of row: Row, _ state: LeaseState, _ pulse: Pulse, at now: Timestamp) -> ProgressView? {
+        let attendance: Progress.Attendance =
+            switch state {
+            case .ended, .blocked, .orphan, .missing, .hole, .learning: .unknown
+            // A free lease on its way to a taker is not given up.
+            case .free: now - row.ownerSince >= failover.duration ? .nobody : .unknown
+            case .expired: .nobody
+            case .live, .late, .pending, .drain, .handoff:
+                switch pulse {
+                case .live, .late: .renewed
+                case .none, .learning, .expired: .unknown
+                }
+            }
+        return row.progress.view(attendance, isClosed: state == .drain, patience: configuration.stuckAfter)
+    }
+
+    /// What our own engine says is not needed for it, so it is known of anybody's workers. A shard that is closed has a
+    /// finding of its own.
+    private func isStalled(_ view: LeaseView) -> Bool { view.progress?.judgement == .stalled && view.state != .drain }
 
     private func isStuck(_ view: LeaseView, at now: Timestamp) -> Bool {
         guard view.state.isConsumed, let age = view.checkpointAge, age > configuration.stuckAfter,

@@ -92,7 +92,10 @@ extension FleetMachine {
                 order = []
             }
         }
-        if let lease = rows.slots[place].lease { observe(lease, at: now) }
+        if let lease = rows.slots[place].lease {
+            observe(lease, at: now)
+            noteProgress(of: lease, before: before, place, at: now)
+        }
         return hasChanged
     }
 
@@ -103,6 +106,8 @@ extension FleetMachine {
             row.handoffSince = lease.isInHandoff ? now : nil
             row.shard = ShardNote(shards, lease.shardID, now: clock.time(at: now))
             observe(lease, at: now)
+            row.progress.note(
+                Progress.Reading(position: lease.checkpoint, throughput: lease.throughputKBps), at: now)
             row.cadence.changed(to: lease.leaseCounter, at: now, refresh: refreshInterval)
             if scans > 0 {
                 row.isOwnerChangeSeen = true
@@ -116,6 +121,23 @@ extension FleetMachine {
 
     private mutating func observe(_ lease: Lease, at now: Timestamp) {
         liveness.observe(key: lease.leaseKey, counter: lease.leaseCounter, owner: lease.leaseOwner, at: now)
+    }
+
+    private mutating func noteProgress(of lease: Lease, before: Lease?, _ place: Int, at now: Timestamp) {
+        guard let before else { return }
+        let flow = flows.isEmpty ? nil : flows[lease.shardID]
+        let delivered = flow?.deliveredLag(at: now)
+        let measured = delivered?.isUpperBound ?? true ? nil : delivered
+        let isCheckpointChanged = lease.checkpoint != before.checkpoint
+        let hasCounterMoved = lease.leaseCounter != before.leaseCounter
+        guard isCheckpointChanged || hasCounterMoved || measured != nil else { return }
+        var reading = Progress.Reading(
+            position: lease.checkpoint, lag: measured, hasCounterMoved: hasCounterMoved,
+            throughput: lease.throughputKBps)
+        if isCheckpointChanged, measured == nil {
+            reading.lag = checkpointLag(lease.checkpoint, flow: nil, at: now, serviceTime: clock.time(at: now))
+        }
+        rows.slots[place].progress.note(reading, at: now)
     }
 
     /// Compares two states of a row: what changed is an event, and moves the row's own clocks.
@@ -161,6 +183,7 @@ extension FleetMachine {
             if excess > 0 { rows.slots[place].takeovers.removeFirst(excess) }
         }
         rows.slots[place].ownerSince = now
+        rows.slots[place].progress.ownerChanged(at: now)
         rows.slots[place].isOwnerChangeSeen = true
         rows.slots[place].lastOwner = old.leaseOwner
         // During a handoff the counter's holder is still the old owner; the handoff event says it all.

@@ -92,6 +92,7 @@ extension FleetMachine {
         view.isCheckpointAgeExact = row.isCheckpointChangeSeen
         view.counterAge = liveness[lease.leaseKey].map { now - $0.changedAt }
         if lease.isEnded { return view }
+        view.progress = progress(of: row, state, pulse, at: now)
         view.deliveredLag = flow?.deliveredLag(at: now)
         view.checkpointLag = checkpointLag(lease.checkpoint, flow: flow, at: now, serviceTime: serviceTime)
         view.recordsPerSecond = flow?.recordsPerSecond

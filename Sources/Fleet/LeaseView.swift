@@ -44,6 +44,8 @@ package struct LeaseView: Hashable, Sendable, Identifiable {
     package var recordsPerSecond: Double?
     package var bytesPerSecond: Double?
     package var history: History
+    /// How its reader gets on; `nil` where it is not known, ended or not to be read yet.
+    package var progress: ProgressView?
 
     package var parents: [String]
     package var children: [String]
@@ -61,8 +63,8 @@ package struct LeaseView: Hashable, Sendable, Identifiable {
         checkpointOwner: String? = nil, isOurs: Bool = false, deliveredLag: Lag? = nil, checkpointLag: Lag? = nil,
         checkpointAge: Duration? = nil, isCheckpointAgeExact: Bool = false, counterAge: Duration? = nil,
         recordsPerSecond: Double? = nil, bytesPerSecond: Double? = nil, history: History = History(),
-        parents: [String] = [], children: [String] = [], hashKeyRange: HashKeyRange? = nil, isOpen: Bool? = nil,
-        secondsToTrim: Int64? = nil, severity: Severity? = nil
+        progress: ProgressView? = nil, parents: [String] = [], children: [String] = [],
+        hashKeyRange: HashKeyRange? = nil, isOpen: Bool? = nil, secondsToTrim: Int64? = nil, severity: Severity? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -83,6 +85,7 @@ package struct LeaseView: Hashable, Sendable, Identifiable {
         self.recordsPerSecond = recordsPerSecond
         self.bytesPerSecond = bytesPerSecond
         self.history = history
+        self.progress = progress
         self.parents = parents
         self.children = children
         self.hashKeyRange = hashKeyRange

@@ -24,6 +24,7 @@ struct Row: Sendable {
     /// Whether the counter moved since the checkpoint last changed.
     var hasMovedSinceCheckpoint = false
     var history: History
+    var progress = Progress()
     /// What the stream says of its shard; `nil` where it does not list it.
     var shard: ShardNote?
     /// The first full list without its shard, of those since which no list had it.
