@@ -58,6 +58,11 @@ extension PrometheusPage {
         add(
             "lease_states", "Leases, shards without a lease and holes, by state.",
             LeaseState.allCases.map { ([("state", $0.rawValue)], Double(states[$0] ?? 0)) })
+        var judgements: [ProgressView.Judgement: Int] = [:]
+        for view in leases { if let progress = view.progress { judgements[progress.judgement, default: 0] += 1 } }
+        add(
+            "lease_progress", "Leases, by how their readers get on, where that is known.",
+            ProgressView.Judgement.allCases.map { ([("progress", $0.rawValue)], Double(judgements[$0] ?? 0)) })
         add("workers", "Workers that own a lease.", snapshot.workers.count { $0.leases > 0 })
         add(
             "failover_time_seconds", "The fleet's failover time, known or assumed.",
@@ -148,6 +153,9 @@ extension PrometheusPage {
         add(
             "shard_checkpoint_age_seconds", "Since the checkpoint was seen to change, else since the watch began.",
             samples { $0.checkpointAge?.inSeconds })
+        add(
+            "shard_catch_up_seconds", "Until the latest record is reached at the present rates; +Inf for never.",
+            samples { $0.progress?.catchUp == .never ? .infinity : $0.progress?.secondsToCatchUp })
         add("shard_records_per_second", "Records delivered.", samples { $0.recordsPerSecond })
         add("shard_bytes_per_second", "Bytes delivered.", samples { $0.bytesPerSecond })
         add(

@@ -79,6 +79,9 @@ package enum StatusReport {
             ("endingHashKey", string(view.hashKeyRange.map { String($0.end) })),
             ("pendingCheckpoint", string(view.lease?.pendingCheckpoint?.checkpoint.text)),
             ("throughputKBps", view.kilobytesPerSecond.map { rounded($0) } ?? .null),
+            ("progress", string(view.progress?.judgement.rawValue)),
+            ("secondsToCatchUp", view.progress?.secondsToCatchUp.map { rounded($0) } ?? .null),
+            ("catchesUp", view.progress?.catchUp.map { .bool($0 != .never) } ?? .null),
         ])
     }
 
@@ -128,13 +131,14 @@ package enum StatusReport {
             "\(snapshot.verdict.word)  \(snapshot.verdict.text)", "",
         ]
         lines += aligned(
-            [["SHARD", "STATE", "OWNER", "LAG", "CHECKPOINT", "AGE", "REC/S", "WHY"]]
+            [["SHARD", "STATE", "OWNER", "LAG", "CHECKPOINT", "AGE", "REC/S", "PROGRESS", "WHY"]]
                 + snapshot.leases.map { view in
                     [
                         view.kind == .hole ? "-" : view.shardID, view.state.rawValue, owner(view),
                         words(view.deliveredLag ?? view.checkpointLag), view.checkpoint?.description ?? "-",
                         view.checkpointAge.map(\.brief) ?? "-",
-                        view.recordsPerSecond.map { String(Int($0.rounded())) } ?? "-", view.why,
+                        view.recordsPerSecond.map { String(Int($0.rounded())) } ?? "-",
+                        view.progress?.brief ?? "-", view.why,
                     ]
                 })
         lines.append("")
@@ -200,7 +204,7 @@ package enum StatusReport {
             "leaseKey", "shardId", "owner", "checkpointOwner", "state", "checkpoint", "checkpointSubSequenceNumber",
             "checkpointAgeSeconds", "checkpointLagMilliseconds", "deliveredLagMilliseconds", "lagSource",
             "secondsToTrim", "leaseCounter", "counterAgeSeconds", "ownerSwitchesSinceCheckpoint", "startingHashKey",
-            "endingHashKey", "throughputKBps", "why",
+            "endingHashKey", "throughputKBps", "why", "progress", "secondsToCatchUp", "catchesUp",
         ]
         var text = columns.joined(separator: ",") + "\r\n"
         for view in snapshot.leases {
@@ -220,6 +224,7 @@ package enum StatusReport {
             return needsQuotes ? "\"" + safe.replacing("\"", with: "\"\"") + "\"" : safe
         case .int(let number)?: return String(number)
         case .double(let number)?: return "\(number)"
+        case .bool(let flag)?: return flag ? "true" : "false"
         default: return ""
         }
     }

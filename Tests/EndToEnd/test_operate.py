@@ -64,7 +64,8 @@ LEASE = {
     "secondsToTrim": (int, *OR_NULL), "leaseCounter": (int,), "counterAgeSeconds": (*NUMBER, *OR_NULL),
     "ownerSwitchesSinceCheckpoint": (int,), "parentShardIds": (list,), "childShardIds": (list,),
     "startingHashKey": (TEXT,), "endingHashKey": (TEXT,), "pendingCheckpoint": (TEXT, *OR_NULL),
-    "throughputKBps": (*NUMBER, *OR_NULL),
+    "throughputKBps": (*NUMBER, *OR_NULL), "progress": (TEXT, *OR_NULL), "secondsToCatchUp": (*NUMBER, *OR_NULL),
+    "catchesUp": (bool, *OR_NULL),
 }
 STATES = set("LEARNING LIVE LATE EXPIRED FREE HANDOFF PENDING BLOCKED DRAIN ENDED ORPHAN MISSING HOLE".split())
 

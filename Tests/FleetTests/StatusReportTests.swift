@@ -37,11 +37,16 @@ struct StatusReportTests {
                 "checkpointSubSequenceNumber", "checkpointAgeSeconds", "checkpointLagMilliseconds",
                 "deliveredLagMilliseconds", "lagSource", "secondsToTrim", "leaseCounter", "counterAgeSeconds",
                 "ownerSwitchesSinceCheckpoint", "parentShardIds", "childShardIds", "startingHashKey", "endingHashKey",
-                "pendingCheckpoint", "throughputKBps",
+                "pendingCheckpoint", "throughputKBps", "progress", "secondsToCatchUp", "catchesUp",
             ])
         #expect(first["state"]?.string == "LIVE")
         #expect(first["lagSource"]?.string == "estimate")
         #expect(first["checkpointLagMilliseconds"]?.int == 4000)
+        #expect(first["progress"]?.string == "OK")
+        #expect(JSON.text(first).contains("\"secondsToCatchUp\":null,\"catchesUp\":null"))
+        let second = try #require(value["leases"]?.list?.last)
+        #expect(second["progress"]?.string == "STOPPED")
+        #expect(second["catchesUp"]?.bool == false)
         let problem = try #require(value["problems"]?.list?.first)
         #expect(problem["kind"]?.string == "UNOWNED")
         #expect(problem["since"]?.string == CivilTime(Watch.noon).iso8601)
@@ -87,6 +92,8 @@ struct StatusReportTests {
             let offset = header.distance(from: header.startIndex, to: column)
             #expect(row.dropFirst(offset).hasPrefix("- "))
         }
+        #expect(header?.contains("  PROGRESS  WHY") ?? false)
+        #expect(row?.contains("  STOPPED   ") ?? false)
         #expect(lines.contains { $0.hasPrefix("PROBLEM") })
     }
 
@@ -96,6 +103,7 @@ struct StatusReportTests {
         let lines = StatusReport.text(snapshot, as: .csv).components(separatedByLines: ())
         #expect(lines[0].hasPrefix("leaseKey,shardId,owner,"))
         #expect(lines[1].hasPrefix("\(id(0)),\(id(0)),\"'=cmd(\"\"x\"\"),1\",,LIVE,"))
+        #expect(lines[2].hasSuffix(",STOPPED,,false"))
         #expect(lines.count == 4)
     }
 }
