@@ -95,6 +95,11 @@ struct DetailLines {
         }
         add("delivered", Self.lag(lease.deliveredLag))
         add("checkpointed", Self.lag(lease.checkpointLag))
+        if let progress = lease.progress {
+            add(
+                "progress", "\(progress.judgement.rawValue): \(progress.words)",
+                progress.judgement == .ok ? .text : .warning)
+        }
         if lease.recordsPerSecond != nil || lease.bytesPerSecond != nil {
             let records = Format.rate(lease.recordsPerSecond, .ascii)
             add("throughput", "\(records) records/s, \(Format.bytes(lease.bytesPerSecond, .ascii))")

@@ -72,6 +72,19 @@ import Testing
         try expectGolden(screen.buffer, "detail-\(width)x\(height)")
     }
 
+    @Test func oneShardShowsHowItsReaderGetsOn() throws {
+        var fleet = Fixture.troubled()
+        for index in fleet.leases.indices where fleet.leases[index].state == .drain {
+            fleet.leases[index].progress = ProgressView(.ok, .after(.seconds(125)))
+        }
+        var screen = try Screen(.watch, fleet)
+        try screen.press("/drain<enter><enter>")
+        #expect(screen.text.contains("OK: behind, caught up in 2m05s"))
+        for index in fleet.leases.indices { fleet.leases[index].progress = ProgressView(.warn, .never) }
+        screen.send(.snapshotTaken(fleet))
+        #expect(screen.text.contains("WARN: the checkpoint moves"))
+    }
+
     @Test(arguments: [(80, 24), (120, 40)])
     func aPlanIsShownBeforeItIsDone(width: Int, height: Int) throws {
         let fleet = Fixture.troubled(isWritable: true)
