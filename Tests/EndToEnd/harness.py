@@ -125,6 +125,7 @@ class Bench:
         self.directory = directory
         self.env = environment(directory)
         self.running = []
+        self.certificate = directory / "certificate.pem"
 
     def close(self):
         for process in reversed(self.running):
@@ -148,7 +149,7 @@ class Bench:
     def emulator(self, *streams, faults=None, limits=True, tls=False, arguments=()):
         """`shardtop emulate` on a free port, with streams that are ready."""
         arguments = ["emulate", "--port", "0", *arguments]
-        certificate = self.directory / "certificate.pem" if tls else None
+        certificate = self.certificate if tls else None
         if tls:
             arguments += ["--tls", "--tls-certificate", certificate]
         for stream in streams:
@@ -180,7 +181,8 @@ class Bench:
         values.update(properties)
         path = write_properties(self.directory / f"worker-{number}.properties", values)
         events = self.directory / f"worker-{number}.events"
-        process = self.start("consume", path, "--headless", "--events", events, AWS_ENDPOINT_URL=endpoint)
+        trust = {"AWS_CA_BUNDLE": str(self.certificate)} if endpoint.startswith("https:") else {}
+        process = self.start("consume", path, "--headless", "--events", events, AWS_ENDPOINT_URL=endpoint, **trust)
         return Worker(process, application, events)
 
 

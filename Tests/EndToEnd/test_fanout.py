@@ -48,6 +48,21 @@ def test_children_follow_their_parents(bench):
     assert sorted(worker.texts) == sorted(before + after)
 
 
+def test_subscriptions_over_tls(bench):
+    emulator = bench.emulator("orders:2", tls=True)
+    before = texts(500)
+    emulator.put("orders", before)
+    worker = subscribe(bench, emulator)
+    waits_for(before, worker)
+    split(emulator, "orders")
+    after = texts(500, "after")
+    emulator.put("orders", after)
+    waits_for(after, worker)
+    assert worker.stop() == DONE, worker.process.stderr
+    assert sorted(worker.texts) == sorted(before + after)
+    assert in_order(worker)
+
+
 def test_a_restart_goes_on_after_its_checkpoint(bench):
     emulator = bench.emulator("orders:2")
     first = subscribe(bench, emulator)
