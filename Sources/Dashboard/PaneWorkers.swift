@@ -15,7 +15,7 @@ extension Frame {
         }
         let most = max(1, workers.reduce(0) { max($0, $1.leases) })
         let hasMarks = workers.contains { $0.isLeader || $0.isOurs != workers[0].isOurs }
-        let columns = [
+        var columns = [
             Column("", min: 1), Column("WORKER", min: 10, max: 40, weight: 4, keeping: .ends),
             hasMarks ? Column("", min: 6, max: 11, priority: 1) : Column("", min: 500, priority: 9),
             Column("LEASES", min: 6, alignment: .right, priority: 1),
@@ -23,6 +23,14 @@ extension Frame {
             Column("BEAT", min: 7, alignment: .right), Column("REC/S", min: 6, alignment: .right, priority: 2),
             Column("KB/S", min: 6, alignment: .right, priority: 4),
         ]
+        if workers.contains(where: { $0.report != nil }) {
+            columns += [
+                Column("CPU", min: 4, alignment: .right, priority: 3),
+                Column("MEM", min: 4, alignment: .right, priority: 6),
+                Column("NET", min: 7, alignment: .right, priority: 7),
+                Column("REPORT", min: 7, alignment: .right, priority: 5),
+            ]
+        }
         let state = model.list(.workers)
         let table = Table(
             columns: columns, rowCount: rows.count, offset: state.offset,
@@ -62,7 +70,30 @@ extension Frame {
                     Format.age(worker.heartbeatAge, symbols), worker.state == .late ? look.style(state.role) : text)
             }
         case 6: return .text(Format.rate(worker.recordsPerSecond, symbols), text)
-        default: return .text(Format.rate(worker.bytesPerSecond.map { $0 / 1024 }, symbols), text)
+        case 7: return .text(Format.rate(worker.bytesPerSecond.map { $0 / 1024 }, symbols), text)
+        default: return reportField(column, worker.report)
+        }
+    }
+
+    /// What a 3.x worker says of itself.
+    private func reportField(_ column: Int, _ report: WorkerReport?) -> TableField {
+        let dim = look.style(.dim)
+        guard let report else { return .text(symbols.none, dim) }
+        func percent(_ metric: WorkerReport.Metric) -> String {
+            report.percent(metric).map { "\($0)%" } ?? symbols.none
+        }
+        func role(_ metric: WorkerReport.Metric) -> Theme.Role {
+            // A leader takes leases away above the range.
+            (report.values[metric] ?? 0) > (report.ranges[metric] ?? 100) ? .warning : .text
+        }
+        switch column {
+        case 8: return .text(percent(.cpu), look.style(role(.cpu)))
+        case 9: return .text(percent(.memory), look.style(role(.memory)))
+        case 10: return .text("\(percent(.networkIn))/\(percent(.networkOut))", look.style(role(.networkIn)))
+        default:
+            return .text(
+                report.age.map(\.brief) ?? symbols.none,
+                look.style(report.isFresh && report.failing.isEmpty ? .text : .warning))
         }
     }
 

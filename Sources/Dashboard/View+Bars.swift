@@ -100,7 +100,28 @@ extension Frame {
         }
         if let leader = snapshot.leader {
             let spans = [Span("leader ", dim), Span(leader.truncated(to: 24, keeping: .ends), ownerStyle(leader))]
-            segments.append(Segment(spans: spans, priority: 7))
+            segments.append(Segment(spans: spans + heartbeat(snapshot), priority: 7))
+        }
+        segments += assignment(snapshot)
+        return segments
+    }
+
+    /// How long ago the leader's heartbeat was.
+    private func heartbeat(_ snapshot: FleetSnapshot) -> [Span] {
+        guard let beat = snapshot.leaderHeartbeat else { return [] }
+        let role: Theme.Role = beat.isLost ? .critical : beat.age > .seconds(60) ? .warning : .dim
+        return [Span(" " + (symbols.isASCII ? beat.brief.asciiBounds : beat.brief), look.style(role))]
+    }
+
+    /// How far a 3.x fleet is on its way, and who shares leases out.
+    private func assignment(_ snapshot: FleetSnapshot) -> [Segment] {
+        var segments: [Segment] = []
+        if let migration = snapshot.migration, let mode = snapshot.mode {
+            let text = mode.words + migration.lasting(at: snapshot.takenAt)
+            segments.append(Segment(spans: [Span(text, look.style(.dim))], priority: 9))
+        }
+        if case .leader? = snapshot.assignment, let words = snapshot.assignment?.words {
+            segments.append(Segment(spans: [Span(words, look.style(.dim))], priority: 10))
         }
         return segments
     }

@@ -45,6 +45,7 @@ struct DetailLines {
         lines.append(.blank)
         if let child = model.snapshot?.children[lease.shardID] { addChild(child) }
         addOwners(lease)
+        addReport(lease, model)
         addProgress(lease)
         addFamily(lease, model)
         for problem in model.snapshot?.problems ?? [] where problem.shardIDs.contains(lease.shardID) {
@@ -83,6 +84,14 @@ struct DetailLines {
             add("counter", "\(counter)" + (lease.counterAge.map { ", moved \($0.brief) ago" } ?? ""))
         }
         if lease.ownerSwitches > 0 { add("switches", "\(lease.ownerSwitches) since the last checkpoint") }
+    }
+
+    /// What its worker, of 3.x, says of itself.
+    private mutating func addReport(_ lease: LeaseView, _ model: Model) {
+        guard let owner = lease.checkpointOwner ?? lease.owner,
+            let report = model.snapshot?.workers.first(where: { $0.workerID == owner })?.report
+        else { return }
+        add("its worker", report.words, report.isFresh ? .text : .warning)
     }
 
     private mutating func addProgress(_ lease: LeaseView) {

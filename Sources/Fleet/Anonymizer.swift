@@ -13,11 +13,13 @@ package struct Anonymizer: Sendable {
     private var names: [String: String] = [:]
     private var counts: [String: Int] = [:]
     private var lineNumber = 0
+    /// Keys of rows that are no leases but a worker's metrics.
+    private var workerKeys: Set<String> = []
 
     /// Attributes whose number stays.
     private static let numbers: Set<String> = [
         "leaseCounter", "checkpointSubSequenceNumber", "ownerSwitchesSinceCheckpoint",
-        "pendingCheckpointSubSequenceNumber", "throughputKBps", "failoverTimeMillis", "lut", "mts",
+        "pendingCheckpointSubSequenceNumber", "throughputKBps", "failoverTimeMillis", "lut", "mts", "sup", "slu",
     ]
 
     private static let leftOut = "(left out)"
@@ -67,7 +69,8 @@ package struct Anonymizer: Sendable {
     }
 
     private mutating func shardName(_ original: String) -> String {
-        if original == FleetMode.migrationKey { return original }
+        if Self.knownKeys.contains(original) { return original }
+        if workerKeys.contains(original) { return worker(original)?.string ?? "" }
         let digits = original.utf8.dropFirst(8)
         if original.hasPrefix("shardId-"), digits.count == 12, digits.allSatisfy({ 48...57 ~= $0 }) { return original }
         return name("shard", original)?.string ?? ""
@@ -122,7 +125,11 @@ package struct Anonymizer: Sendable {
             let stream = entry["name"]?.string ?? ""
             entry["arn"] = .string("arn:aws:kinesis:region:\(Self.account):stream/\(stream)")
             entry["status"] = word(value["status"])
-        case "migration": if let item = value["item"] { entry["item"] = attributes(item) }
+        case "migration", "leader": if let item = value["item"] { entry["item"] = attributes(item) }
+        case "metrics":
+            if let rows = value["rows"]?.list { entry["rows"] = .list(rows.map { attributes($0) }) }
+            if let gone = value["gone"]?.strings { entry["gone"] = .list(gone.compactMap { worker($0) }) }
+            if value["absent"]?.bool == true { entry["absent"] = true }
         case "failed":
             entry["what"] = word(value["what"])
             entry["operation"] = word(value["operation"])
@@ -221,6 +228,7 @@ package struct Anonymizer: Sendable {
 extension Anonymizer {
     private mutating func row(_ value: AWSValue) -> AWSValue? {
         guard let key = value["key"]?.string else { return nil }
+        if let item = value["new"].flatMap({ Item(wire: $0) }), Self.isWorkerRow(item) { workerKeys.insert(key) }
         var row: AWSValue = ["key": .string(shard(key))]
         if let new = value["new"] { row["new"] = attributes(new) }
         if let set = value["set"] { row["set"] = attributes(set) }
@@ -245,7 +253,7 @@ extension Anonymizer {
         switch (name, value) {
         case ("leaseKey", .s(let key)): .s(shard(key))
         case ("leaseOwner", .s(let owner)), ("checkpointOwner", .s(let owner)), ("leaderName", .s(let owner)),
-            ("owner", .s(let owner)), ("wid", .s(let owner)):
+            ("owner", .s(let owner)), ("wid", .s(let owner)), ("ownerName", .s(let owner)), ("mb", .s(let owner)):
             worker(owner)?.string.map { .s($0) }
         case ("streamName", .s(let stream)): .s(streamIdentifier(stream))
         case ("parentShardId", .ss(let ids)), ("childShardIds", .ss(let ids)):
@@ -253,7 +261,13 @@ extension Anonymizer {
         case ("checkpoint", .s(let text)), ("pendingCheckpoint", .s(let text)): checkpoint(text).map { .s($0) }
         case ("startingHashKey", .s(let text)), ("endingHashKey", .s(let text)):
             digits(.string(text)) == nil ? nil : value
-        case ("entityType", .s(let text)), ("cv", .s(let text)): word(.string(text))?.string.map { .s($0) }
+        case ("key", .s(let key)): Self.knownKeys.contains(key) ? value : nil
+        case ("recordVersionNumber", .s(let version)): self.name("version", version)?.string.map { .s($0) }
+        case ("leaseDuration", .s(let text)), ("isReleased", .s(let text)):
+            digits(.string(text)) == nil ? nil : value
+        case ("sts", .m(let map)), ("opr", .m(let map)): Self.metrics(map)
+        case ("entityType", .s(let text)), ("cv", .s(let text)), ("tm", .s(let text)):
+            word(.string(text))?.string.map { .s($0) }
         case ("shardtop", .m(let mark)): .m(attributes(mark))
         case (_, .n(let number)) where Self.numbers.contains(name): Double(number) == nil ? nil : value
         default: nil

@@ -4,11 +4,14 @@ package import AWSWire
 package struct FleetFailure: Error, Hashable, Sendable {
     package enum Subject: Hashable, Sendable {
         case table(String)
+        /// A table that 3.0 to 3.4 keep beside it.
+        case sideTable(String)
         case stream(String)
 
         var name: String {
             switch self {
             case .table(let name): "the lease table \(name)"
+            case .sideTable(let name): "the table \(name)"
             case .stream(let name): "the stream \(name)"
             }
         }
@@ -29,6 +32,7 @@ package struct FleetFailure: Error, Hashable, Sendable {
                 message =
                     "there is no table \(name) at \(place): no worker has run under this name, or name, account or region "
                     + "are others"
+            case .sideTable(let name): message = "there is no table \(name) at \(place)"
             case .stream(let name):
                 message = "there is no stream \(name) at \(place): check the name, the account and the region"
             }

@@ -16,6 +16,12 @@ extension FleetMachine {
         /// `nil`: there is no such item or no such table.
         case migrationItemRead(Item?, CallInfo)
         case migrationItemFailed(AWSError, CallInfo)
+        /// The leader's lock in the coordinator table; `nil`: there is none.
+        case leaderRead(Item?, CallInfo)
+        case leaderFailed(AWSError, CallInfo)
+        /// All rows of the metrics table; `nil`: there is no such table.
+        case workerMetricsRead([Item]?, CallInfo)
+        case workerMetricsFailed(AWSError, CallInfo)
         /// Our own engine, the operator or the program says that something happened.
         case happened(WorkerEvent)
         /// An operator's write returned this row.
@@ -38,6 +44,10 @@ extension FleetMachine {
         case describeTable(String)
         /// Read `Migration3.0` of the coordinator table of KCL 3.0–3.4, where that exists.
         case readMigrationItem(table: String)
+        /// Read the leader's lock of the coordinator table.
+        case readLeader(table: String)
+        /// Read all rows of the table that holds the workers' metrics, eventually consistent.
+        case readWorkerMetrics(table: String)
         case publish(FleetSnapshot)
         /// Append lines to the recording; `number` rises by one.
         case record([String], number: Int)
@@ -82,6 +92,9 @@ struct Schedule: Sendable {
     var nextStreamDescription: Timestamp
     var nextTableDescription: Timestamp
     var nextMigrationRead: Timestamp
+    /// `never` where there is nothing to read.
+    var nextLeaderRead: Timestamp = .never
+    var nextMetricsRead: Timestamp = .never
     var nextPublish: Timestamp
     var nextSample: Timestamp
     /// Something is to be published.
@@ -132,6 +145,8 @@ struct Schedule: Sendable {
         if !underWay.contains(.stream) { next = min(next, nextStreamDescription) }
         if !underWay.contains(.table) { next = min(next, nextTableDescription) }
         if !underWay.contains(.migration) { next = min(next, nextMigrationRead) }
+        if !underWay.contains(.leader) { next = min(next, nextLeaderRead) }
+        if !underWay.contains(.metrics) { next = min(next, nextMetricsRead) }
         if isDirty { next = min(next, nextPublish) }
         if let heldUntil { next = min(next, heldUntil) }
         if let pendingWake, pendingWake <= next { return nil }

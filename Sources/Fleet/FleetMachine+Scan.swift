@@ -60,6 +60,7 @@ extension FleetMachine {
         updateFailoverTime()
         notePaces()
         updateMode(at: now)
+        updateLeader(at: now)
         judgeStream(at: now)
         schedule.nextScan = max(now, pass.startedAt + refreshInterval)
         schedule.isDirty = true
@@ -88,7 +89,7 @@ extension FleetMachine {
             if let old = before, let new = rows.slots[place].lease {
                 if old.hashKeyRange != new.hashKeyRange { order = [] }
                 changed(from: old, to: new, place, at: now)
-            } else {
+            } else if before != nil || rows.slots[place].lease != nil {
                 order = []
             }
         }

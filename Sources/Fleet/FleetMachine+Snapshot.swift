@@ -38,6 +38,9 @@ extension FleetMachine {
             views.sort { ($0.hashKeyRange?.start ?? .max, $0.id) < ($1.hashKeyRange?.start ?? .max, $1.id) }
         }
 
+        let others = otherRows()
+        let reports = workerReports(others, at: serviceTime)
+        census.note(reports)
         let leader = leader(among: census)
         var snapshot = FleetSnapshot(identity: configuration.identity, sequence: sequence)
         snapshot.takenAt = serviceTime
@@ -50,12 +53,17 @@ extension FleetMachine {
         snapshot.mode = mode
         snapshot.isModeDenied = mode == nil && migrationAccess == .denied
         snapshot.leader = leader
+        snapshot.leaderHeartbeat = leaderHeartbeat(at: now)
+        snapshot.migration = migrationView
+        snapshot.layout = layout(others)
+        snapshot.assignment = assignment(reports)
+        snapshot.awaitsSides = awaitsSides
         snapshot.failoverTime = failover
         snapshot.retention = retention
         snapshot.holes = holes
         snapshot.shards = shards
         snapshot.streamMatch = streamMatch
-        snapshot.otherRows = otherRows()
+        snapshot.otherRows = others
         snapshot.workers = census.workers(leader: leader)
         snapshot.events = log.events
         snapshot.children = children.views(at: now)
@@ -164,11 +172,9 @@ extension FleetMachine {
     }
 
     private func leader(among census: WorkerCensus) -> String? {
-        if let owner = rows["Leader"]?.stored["ownerName"]?.string { return owner }
-        switch mode {
-        case .takers?: return shardSyncLeader(owners: census.owners)
-        default: return nil
-        }
+        // Workers held at 2.x elect as 2.x does; a lock of 3.x that they left says nothing.
+        if case .takers? = mode { return shardSyncLeader(owners: census.owners) }
+        return sides.beat?.owner
     }
 
     private func totals(of views: [LeaseView], workers: Int) -> FleetTotals {
@@ -234,6 +240,18 @@ struct WorkerCensus {
             isStopped: own?.isStopped ?? false)
     }
 
+    /// Adds what workers report, and those that report and own nothing.
+    mutating func note(_ reports: [String: WorkerReport]) {
+        for (id, report) in reports {
+            if views[id] != nil {
+                views[id]?.report = report
+            } else if report.isFresh {
+                views[id] = Self.view(id, nil)
+                views[id]?.report = report
+            }
+        }
+    }
+
     mutating func count(_ view: LeaseView, pulse: Pulse, age: Duration?) {
         // During a handoff the old owner holds and renews; the new one only waits.
         guard let owner = view.checkpointOwner ?? view.owner else { return }
@@ -251,7 +269,8 @@ struct WorkerCensus {
     func workers(leader: String?) -> [WorkerView] {
         views.values.compactMap { worker in
             // An owner of nothing but ended leases, without a pulse, is history.
-            if !worker.isOurs, worker.leases == 0, worker.state == .expired || worker.state == .idle { return nil }
+            let isHeard = worker.isOurs || worker.report?.isFresh == true
+            if !isHeard, worker.leases == 0, worker.state == .expired || worker.state == .idle { return nil }
             var worker = worker
             if worker.isStopped { worker.state = .stopped } else if worker.isPaused { worker.state = .paused }
             worker.isLeader = worker.workerID == leader

@@ -116,11 +116,9 @@ extension FleetMachine {
             switch what {
             case .scan: (.table(table), "dynamodb:Scan")
             case .table: (.table(table), "dynamodb:DescribeTable")
-            case .migration:
-                (
-                    .table(FleetMode.coordinatorTable(application: configuration.identity.application)),
-                    "dynamodb:GetItem"
-                )
+            case .migration, .leader:
+                (.sideTable(configuration.identity.coordinatorTableName), "dynamodb:GetItem")
+            case .metrics: (.sideTable(configuration.identity.workerMetricsTableName), "dynamodb:Scan")
             case .shards: (.stream(stream), "kinesis:ListShards")
             case .stream: (.stream(stream), "kinesis:DescribeStreamSummary")
             }
@@ -142,6 +140,13 @@ extension FleetMachine {
                 surveyed = nil
             }
             updateMode(at: now)
+        case .leader: schedule.nextLeaderRead = now + max(wait, Self.leaderReadInterval)
+        case .metrics:
+            schedule.nextMetricsRead = now + max(wait, .seconds(error.meaning == .denied ? 60 : 15))
+            if error.meaning == .denied {
+                sides.metrics = .denied
+                sides.reports = []
+            }
         case .shards: schedule.nextShardList = now + wait
         case .stream: schedule.nextStreamDescription = now + max(wait, .seconds(5))
         }

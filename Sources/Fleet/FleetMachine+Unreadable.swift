@@ -25,7 +25,7 @@ extension FleetMachine {
                     message: "\(table) is not a lease table: \(notALeaseTable); give the application's own with --table"
                 ))
         }
-        for what in [Failing.scan, .shards, .stream, .table, .migration] {
+        for what in [Failing.scan, .shards, .stream, .table, .migration, .leader, .metrics] {
             guard let failing = failures[what] else { continue }
             findings.append(failureFinding(what, failing.failure, count: failing.count))
         }
@@ -48,12 +48,15 @@ extension FleetMachine {
     }
 
     private func failureFinding(_ what: Failing, _ failure: FleetFailure, count: Int) -> Finding {
-        let isOptional = what == .table || what == .migration
+        let isOptional = ![Failing.scan, .shards, .stream].contains(what)
         if failure.meaning == .denied, isOptional {
             let loss =
-                what == .migration && mode == nil
-                ? "whether workers take leases or a 3.x leader assigns them stays unknown, and steal is off"
-                : "shown without it"
+                switch what {
+                case .migration where mode == nil:
+                    "whether workers take leases or a 3.x leader assigns them stays unknown, and steal is off"
+                case .metrics: "what the workers report is not shown, and assign is off"
+                default: "shown without it"
+                }
             return Finding(
                 kind: .denied, subject: "\(what)", severity: .info, message: "\(failure.message); \(loss)")
         }

@@ -31,6 +31,8 @@ package struct FleetMachine: Machine {
     /// Whether the coordinator table could be looked at; without it the mode is not known.
     var migrationAccess = MigrationAccess.notAsked
     var mode: FleetMode?
+    /// The tables that 3.0 to 3.4 keep beside the lease table.
+    var sides = SideTables()
     var provisionedReads: Int?
     var notALeaseTable: String?
 
@@ -80,6 +82,8 @@ package struct FleetMachine: Machine {
         case stream
         case table
         case migration
+        case leader
+        case metrics
     }
 
     package init(_ configuration: FleetConfiguration, at now: Timestamp, wallClock: UnixTime) {
@@ -116,6 +120,10 @@ package struct FleetMachine: Machine {
         case .tableDescriptionFailed(let error, let info): failed(.table, error, info, at: now)
         case .migrationItemRead(let item, let info): migrationRead(item, info, at: now)
         case .migrationItemFailed(let error, let info): failed(.migration, error, info, at: now)
+        case .leaderRead(let item, let info): leaderRead(item, info, at: now)
+        case .leaderFailed(let error, let info): failed(.leader, error, info, at: now)
+        case .workerMetricsRead(let items, let info): workerMetricsRead(items, info, at: now)
+        case .workerMetricsFailed(let error, let info): failed(.metrics, error, info, at: now)
         case .happened(let event): happened(event, at: now)
         case .rowWritten(let item): rowWritten(item, at: now)
         case .ownWorkersChanged(let workers):
@@ -148,7 +156,8 @@ package struct FleetMachine: Machine {
         }
         effects += schedule.dueReads(
             at: now, table: configuration.identity.table, stream: configuration.identity.stream,
-            coordinatorTable: FleetMode.coordinatorTable(application: configuration.identity.application))
+            coordinatorTable: configuration.identity.coordinatorTableName)
+        effects += dueSideReads(at: now)
         sample(at: now)
         if log.settle(at: now) { schedule.isDirty = true }
         for event in outputGate.flush(at: now) {
@@ -175,11 +184,16 @@ package struct FleetMachine: Machine {
         if case .every(let duration) = configuration.refresh {
             return max(duration, .milliseconds(50), given.map { meter.timeOfScan(at: $0) } ?? .zero)
         }
-        let limit =
-            given ?? provisionedReads.map { Double($0) * 0.05 } ?? FleetConfiguration.usualReadUnitsPerSecond
+        let limit = readUnitsPerSecondLimit
         let interval = max(configuration.autoRefresh, meter.timeOfScan(at: limit))
         // Where reading costs nothing there is nothing to save.
         let idleness = limit.isFinite ? meter.idleness : 1
         return min(interval * max(meter.slowness, idleness), .seconds(300))
+    }
+
+    /// What reading may take.
+    var readUnitsPerSecondLimit: Double {
+        configuration.readUnitsPerSecondMax ?? provisionedReads.map { Double($0) * 0.05 }
+            ?? FleetConfiguration.usualReadUnitsPerSecond
     }
 }

@@ -27,6 +27,14 @@ package struct FleetSnapshot: Hashable, Sendable {
     package var isModeDenied = false
     /// The elected leader (3.x), or the worker that 2.x elects to audit the leases.
     package var leader: String?
+    /// The leader's heartbeat, of a 3.x fleet.
+    package var leaderHeartbeat: LeaderHeartbeat?
+    /// How far the fleet is on its way from 2.x, of a 3.x fleet.
+    package var migration: MigrationView?
+    package var layout: TableLayout?
+    package var assignment: LeaseAssignment?
+    /// A first look at the tables beside the lease table is under way.
+    package var awaitsSides = false
     package var failoverTime: FailoverTime
     package var retention: Duration?
 
@@ -104,6 +112,9 @@ package struct FleetIdentity: Hashable, Sendable {
     package var endpoint: String?
     /// The fleet is the one of our own demo.
     package var isDemo: Bool
+    /// The tables of 3.0 to 3.4, where they are not named after the application.
+    package var coordinatorTable: String?
+    package var workerMetricsTable: String?
     /// Whether plans may be performed; the screen says READ-ONLY or WRITE.
     package var isWritable: Bool
 

@@ -8,7 +8,7 @@ package struct WorkerView: Hashable, Sendable, Identifiable {
         case late = "LATE"
         /// None of its leases was renewed for the failover time.
         case expired = "EXPIRED"
-        /// One of ours that holds nothing yet or was told to pause or stop.
+        /// It holds nothing: one of ours, or a 3.x worker that reports.
         case idle = "IDLE"
         case paused = "PAUSED"
         case stopped = "STOPPED"
@@ -32,6 +32,8 @@ package struct WorkerView: Hashable, Sendable, Identifiable {
     package var isLeader: Bool
     package var recordsPerSecond: Double?
     package var bytesPerSecond: Double?
+    /// What a 3.x worker says of itself.
+    package var report: WorkerReport?
 
     package init(
         workerID: String, leases: Int = 0, activeLeases: Int = 0, state: State = .learning,

@@ -23,6 +23,8 @@ package struct LeastPolicy: Hashable, Sendable {
         package var stream: String?
         /// The legacy coordinator table, where its name is given.
         package var coordinatorTable: String?
+        /// The legacy table of the workers' metrics, where its name is given.
+        package var workerMetricsTable: String?
         package var publishesMetrics = true
         package var reading = Reading.polling
 
@@ -43,7 +45,7 @@ package struct LeastPolicy: Hashable, Sendable {
 
     /// What operations are called on.
     package enum Resource: Hashable, Sendable {
-        case stream, consumer, leaseTable, coordinatorTable, metrics
+        case stream, consumer, leaseTable, coordinatorTable, workerMetricsTable, metrics
     }
 
     package struct Grant: Hashable, Sendable {
@@ -66,15 +68,19 @@ package struct LeastPolicy: Hashable, Sendable {
         case .watch, .operate:
             var stream = ["ListShards", "DescribeStreamSummary"]
             var table = ["DescribeTable", "Scan"]
+            var metrics = ["Scan"]
             if purpose == .operate {
                 stream += ["SplitShard", "MergeShards", "UpdateShardCount"]
                 // A rewind to a time looks for the first record at it.
                 stream += ["GetShardIterator", "GetRecords"]
                 table += ["GetItem", "UpdateItem"]
+                // Whether the worker that shall have a lease still reports.
+                metrics += ["GetItem"]
             }
             return [
                 Grant(sid: "Stream", resource: .stream, actions: kinesis(stream)),
                 Grant(sid: "LeaseTable", resource: .leaseTable, actions: dynamoDB(table)), mode,
+                Grant(sid: "WorkerMetrics", resource: .workerMetricsTable, actions: dynamoDB(metrics)),
             ]
         case .consume:
             let stream: [String]
@@ -141,6 +147,8 @@ package struct LeastPolicy: Hashable, Sendable {
         case .leaseTable: return table(place.table ?? place.application)
         case .coordinatorTable:
             return table(place.coordinatorTable ?? FleetMode.coordinatorTable(application: place.application))
+        case .workerMetricsTable:
+            return table(place.workerMetricsTable ?? FleetMode.workerMetricsTable(application: place.application))
         // PutMetricData knows no resources; the namespace limits it.
         case .metrics: return place.publishesMetrics ? "*" : nil
         }

@@ -99,6 +99,8 @@ package struct Observer: Sendable {
                 .tableDescriptionFailed($0, info())
             }
         case .readMigrationItem(let table): return await readMigrationItem(table)
+        case .readLeader(let table): return await readLeader(table)
+        case .readWorkerMetrics(let table): return await readWorkerMetrics(table)
         case .listShards(let stream):
             guard let kinesis else { return nil }
             return await answer { () async throws(AWSError) in
@@ -130,8 +132,8 @@ package struct Observer: Sendable {
     private func readMigrationItem(_ table: String) async -> FleetMachine.Event? {
         await answer { () async throws(AWSError) in
             do throws(AWSError) {
-                let item = try await dynamoDB.getItem(table, key: ["key": .s(FleetMode.migrationKey)])
-                return .migrationItemRead(item, info())
+                let read = try await dynamoDB.readItem(table, key: ["key": .s(FleetMode.migrationKey)])
+                return .migrationItemRead(read.item, info(date: read.date, readUnits: read.consumedReadUnits))
             } catch {
                 // Only 3.0 to 3.4 have that table.
                 guard error.meaning == .notFound else { throw error }
@@ -139,6 +141,42 @@ package struct Observer: Sendable {
             }
         } orElse: {
             .migrationItemFailed($0, info())
+        }
+    }
+
+    private func readLeader(_ table: String) async -> FleetMachine.Event? {
+        await answer { () async throws(AWSError) in
+            let read = try await dynamoDB.readItem(table, key: ["key": .s(FleetMachine.leaderKey)])
+            return .leaderRead(read.item, info(date: read.date, readUnits: read.consumedReadUnits))
+        } orElse: {
+            .leaderFailed($0, info())
+        }
+    }
+
+    /// More pages of metrics than any fleet has workers are not read to their end.
+    private static let metricsPagesMax = 20
+
+    private func readWorkerMetrics(_ table: String) async -> FleetMachine.Event? {
+        await answer { () async throws(AWSError) in
+            var items: [Item] = []
+            var info = info()
+            info.calls = 0
+            var next: Item?
+            repeat {
+                let page: ScanPage
+                do throws(AWSError) { page = try await dynamoDB.scan(table, startingAfter: next) } catch {
+                    guard error.meaning == .notFound else { throw error }
+                    return .workerMetricsRead(nil, self.info())
+                }
+                items += page.items
+                next = page.lastEvaluatedKey
+                info = self.info(
+                    date: page.date, readUnits: (info.readUnits ?? 0) + (page.consumedReadUnits ?? 0),
+                    calls: info.calls + 1)
+            } while next != nil && info.calls < Self.metricsPagesMax
+            return .workerMetricsRead(items, info)
+        } orElse: {
+            .workerMetricsFailed($0, info())
         }
     }
 
@@ -150,8 +188,8 @@ package struct Observer: Sendable {
         }
     }
 
-    private func info(date: UnixTime? = nil, readUnits: Double? = nil) -> FleetMachine.CallInfo {
-        FleetMachine.CallInfo(wallClock: time.wallClock(), serviceDate: date, readUnits: readUnits)
+    private func info(date: UnixTime? = nil, readUnits: Double? = nil, calls: Int = 1) -> FleetMachine.CallInfo {
+        FleetMachine.CallInfo(wallClock: time.wallClock(), serviceDate: date, readUnits: readUnits, calls: calls)
     }
 }
 
@@ -193,7 +231,8 @@ extension FleetSnapshot {
             return isHopeless || observedFor >= max(duration, .seconds(10)) && !problems.isEmpty
         }
         let hasShards = !needsShards || shards != nil || problems.contains { $0.kind == .stream }
-        return observedFor >= duration && (hasShards && mode != nil || observedFor >= max(duration, .seconds(10)))
+        return observedFor >= duration
+            && (hasShards && mode != nil && !awaitsSides || observedFor >= max(duration, .seconds(10)))
     }
 }
 

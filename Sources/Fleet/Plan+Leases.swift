@@ -44,7 +44,7 @@ extension Plan {
                 .unknownMode,
                 "whether a 3.x leader assigns the leases of this table is not known, and it would move a stolen one "
                     + "back: a steal is refused until dynamodb:GetItem on "
-                    + "\(FleetMode.coordinatorTable(application: fleet.identity.application)) is allowed; evict is safe"
+                    + "\(fleet.identity.coordinatorTableName) is allowed; evict is safe"
             )
         case nil, .takers?, .upgrading?: break
         }

@@ -15,6 +15,7 @@ package struct Recorder: Sendable {
     private var passCalls = 0
     private var shards: [Shard]?
     private var children = Children()
+    private var metrics = RecordedMetrics()
     private var number = 0
 
     package init(_ configuration: FleetConfiguration) { self.configuration = configuration }
@@ -88,6 +89,11 @@ package struct Recorder: Sendable {
         case .migrationItemFailed(let error, let info): return ("failed", Self.failed("migration", error, info))
         case .migrationItemRead(let item, let info):
             return ("migration", Self.members(info, ["item": item.map(\.wire)]))
+        case .leaderRead(let item, let info): return ("leader", Self.members(info, ["item": item.map(\.wire)]))
+        case .leaderFailed(let error, let info): return ("failed", Self.failed("leader", error, info))
+        case .workerMetricsRead(let items, let info):
+            return ("metrics", Self.members(info, metrics.changes(to: items)))
+        case .workerMetricsFailed(let error, let info): return ("failed", Self.failed("metrics", error, info))
         // A program's own lines may hold what it read; a recording never does.
         case .happened(let event) where event.kind == .childOutput: return nil
         case .happened(let event):

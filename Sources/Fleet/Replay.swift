@@ -17,6 +17,7 @@ package struct Replay: Sendable {
     private var items: [String: Item] = [:]
     private var shards: [Shard] = []
     private var children = Children()
+    private var metrics = RecordedMetrics()
     private var now: Timestamp = .zero
     private var wakes: [Timestamp] = []
     private var lineNumber = 1
@@ -85,7 +86,9 @@ package struct Replay: Sendable {
             switch effect {
             case .publish(let snapshot): snapshots.append(snapshot)
             case .wake(let time): wakes.append(time)
-            case .scan, .listShards, .describeStream, .describeTable, .readMigrationItem, .record: break
+            case .scan, .listShards, .describeStream, .describeTable, .readMigrationItem, .readLeader,
+                .readWorkerMetrics, .record:
+                break
             }
         }
         return snapshots
@@ -120,6 +123,8 @@ package struct Replay: Sendable {
                     status: value["status"]?.string ?? "", retentionHours: value["retentionHours"]?.int ?? 24,
                     created: nil, openShards: value["openShards"]?.int ?? 0), info)
         case "migration": return .migrationItemRead(value["item"].flatMap { Item(wire: $0) }, info)
+        case "leader": return .leaderRead(value["item"].flatMap { Item(wire: $0) }, info)
+        case "metrics": return .workerMetricsRead(metrics.read(value), info)
         case "failed": return failure(value, info)
         case "workers":
             return .ownWorkersChanged(
@@ -178,6 +183,8 @@ package struct Replay: Sendable {
         case "shards": return .shardListFailed(error, info)
         case "stream": return .streamDescriptionFailed(error, info)
         case "migration": return .migrationItemFailed(error, info)
+        case "leader": return .leaderFailed(error, info)
+        case "metrics": return .workerMetricsFailed(error, info)
         case "table": return .tableDescriptionFailed(error, info)
         default: return nil
         }

@@ -67,6 +67,9 @@ extension PrometheusPage {
         add(
             "failover_time_seconds", "The fleet's failover time, known or assumed.",
             snapshot.failoverTime.duration.inSeconds)
+        add(
+            "leader_heartbeat_age_seconds", "Since the 3.x leader's heartbeat was seen.",
+            snapshot.leaderHeartbeat?.age.inSeconds)
         add("retention_seconds", "The stream's retention.", snapshot.retention?.inSeconds)
         add("observed_seconds", "How long the fleet was watched.", snapshot.observedFor.inSeconds)
         add("refresh_age_seconds", "Age of the newest scan of the table.", snapshot.refreshAge?.inSeconds)
@@ -122,6 +125,16 @@ extension PrometheusPage {
         add("worker_leases", "Leases that a worker owns, ended ones not counted.", samples { Double($0.leases) })
         add("worker_active_leases", "Of those, the ones that it reads.", samples { Double($0.activeLeases) })
         add("worker_heartbeat_age_seconds", "Since a worker renewed any lease.", samples { $0.heartbeatAge?.inSeconds })
+        add("worker_report_age_seconds", "Since a 3.x worker reported.", samples { $0.report?.age?.inSeconds })
+        add(
+            "worker_metric_percent", "What a 3.x worker reports of itself.",
+            workers.flatMap { worker in
+                WorkerReport.Metric.allCases.compactMap { metric in
+                    worker.report?.values[metric].map {
+                        ([("worker", worker.workerID), ("metric", metric.name)], $0)
+                    }
+                }
+            })
         add(
             "workers_left_out", "Workers that have no series, because they are too many.",
             snapshot.workers.count - workers.count)

@@ -33,6 +33,9 @@ package enum StatusReport {
             ("observedSeconds", rounded(snapshot.observedFor.inSeconds)),
             ("generation", .string(snapshot.generation.rawValue)), ("mode", string(snapshot.mode?.words)),
             ("leader", string(snapshot.leader)),
+            ("leaderHeartbeatAgeSeconds", seconds(snapshot.leaderHeartbeat?.age)),
+            ("migration", migration(snapshot.migration)), ("layout", string(snapshot.layout?.rawValue)),
+            ("assignment", string(snapshot.assignment?.words)),
             ("failoverTimeMillis", .int(snapshot.failoverTime.duration.wholeMilliseconds)),
             ("failoverTimeSource", .string(snapshot.failoverTime.source.rawValue)),
             ("retentionHours", snapshot.retention.map { .int($0.wholeMilliseconds / 3_600_000) } ?? .null),
@@ -89,6 +92,7 @@ package enum StatusReport {
         object([
             ("workerId", .string(worker.workerID)), ("leases", int(worker.leases)),
             ("activeLeases", int(worker.activeLeases)), ("state", .string(worker.state.rawValue)),
+            ("report", json(worker.report)),
         ])
     }
 
@@ -113,7 +117,7 @@ package enum StatusReport {
     private static func seconds(_ duration: Duration?) -> AWSValue { duration.map { rounded($0.inSeconds) } ?? .null }
 
     /// Three decimals; a whole number without any.
-    private static func rounded(_ value: Double) -> AWSValue {
+    static func rounded(_ value: Double) -> AWSValue {
         guard value.isFinite else { return .null }
         let scaled = (value * 1000).rounded() / 1000
         return Int64(exactly: scaled).map { .int($0) } ?? .double(scaled)
@@ -127,9 +131,10 @@ package enum StatusReport {
             ([
                 identity.application, identity.stream.map { "stream \($0)" }, identity.account, identity.region,
                 "KCL \(snapshot.generation.rawValue)", CivilTime(snapshot.takenAt).iso8601,
-            ] as [String?]).compactMap { $0 }.joined(separator: "  "),
-            "\(snapshot.verdict.word)  \(snapshot.verdict.text)", "",
+            ] as [String?]).compactMap { $0 }.joined(separator: "  ")
         ]
+        if let line = fleetLine(snapshot) { lines.append(line) }
+        lines += ["\(snapshot.verdict.word)  \(snapshot.verdict.text)", ""]
         lines += aligned(
             [["SHARD", "STATE", "OWNER", "LAG", "CHECKPOINT", "AGE", "REC/S", "PROGRESS", "WHY"]]
                 + snapshot.leases.map { view in
@@ -142,13 +147,14 @@ package enum StatusReport {
                     ]
                 })
         lines.append("")
+        let isReporting = snapshot.workers.contains { $0.report != nil }
         lines += aligned(
-            [["WORKER", "STATE", "LEASES", "ACTIVE", "HEARTBEAT"]]
+            [["WORKER", "STATE", "LEASES", "ACTIVE", "HEARTBEAT"] + (isReporting ? reportColumns : [])]
                 + snapshot.workers.map { worker in
                     [
                         worker.workerID, worker.state.rawValue, String(worker.leases), String(worker.activeLeases),
                         worker.heartbeatAge.map { "\($0.brief) ago" } ?? "-",
-                    ]
+                    ] + (isReporting ? reportFields(worker.report) : [])
                 })
         if !snapshot.problems.isEmpty {
             lines.append("")

@@ -93,6 +93,15 @@ import Testing
         #expect(!LeastPolicy.document(for: .consume, place).contains("cloudwatch"))
     }
 
+    @Test func `watching scans what workers report, operating also looks at one row of it`() {
+        let metrics = LeastPolicy.grants(for: .watch).first { $0.resource == .workerMetricsTable }
+        #expect(metrics?.actions == ["dynamodb:Scan"])
+        let operating = LeastPolicy.grants(for: .operate).first { $0.resource == .workerMetricsTable }
+        #expect(operating?.actions == ["dynamodb:GetItem", "dynamodb:Scan"])
+        #expect(LeastPolicy.document(for: .watch, place).contains(":table/words-app-WorkerMetricStats\""))
+        #expect(!LeastPolicy.document(for: .consume, place).contains("WorkerMetricStats"))
+    }
+
     @Test func `watching writes nothing`() {
         #expect(
             LeastPolicy.actions(for: .watch) == [

@@ -23,8 +23,9 @@ struct StatusReportTests {
         #expect(
             inOrder(text) == [
                 "version", "application", "stream", "region", "account", "tableArn", "takenAt", "observedSeconds",
-                "generation", "mode", "leader", "failoverTimeMillis", "failoverTimeSource", "retentionHours",
-                "streamState", "streamStateWhy", "leases", "workers", "problems", "totals", "cost",
+                "generation", "mode", "leader", "leaderHeartbeatAgeSeconds", "migration", "layout", "assignment",
+                "failoverTimeMillis", "failoverTimeSource", "retentionHours", "streamState", "streamStateWhy", "leases",
+                "workers", "problems", "totals", "cost",
             ])
         #expect(text.contains("\"stream\":null"))
         #expect(value["failoverTimeMillis"]?.int == 10_000)

@@ -46,6 +46,8 @@ struct FleetOptions: ParsableArguments {
             identity.application = worker.applicationName
             identity.table = table ?? worker.tableName
             identity.stream = stream ?? worker.streamName
+            identity.coordinatorTable = worker.coordinatorStateTable
+            identity.workerMetricsTable = settings.workerMetricsTable
             failoverTime = failoverTime ?? settings.failoverTimeOfFile
             found = try await settings.connection(host: host)
         } else {

@@ -11,6 +11,8 @@ import MultiLang
 struct DaemonSettings {
     let path: String
     let daemon: DaemonConfiguration
+    /// Where a fleet of KCL 3.0 to 3.4 keeps its workers' metrics, where the file names it: for one who looks.
+    let workerMetricsTable: String?
     /// Of the worker's own choices.
     let seed: UInt64
     private let shared: SharedConfiguration
@@ -43,6 +45,7 @@ struct DaemonSettings {
                 throw Failure("\(path): no such file", status: .usage)
             }
             file = try PropertiesFile(bytes, path: path)
+            workerMetricsTable = file["workerMetricsTableName"]?.value
             shared = try SharedConfiguration(host: host, profile: options.profile)
             var generator = SeededGenerator(seed: SystemSeed.next())
             daemon = try DaemonConfiguration.load(

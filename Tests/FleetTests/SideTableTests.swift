@@ -1,0 +1,277 @@
+import AWSWire
+import Leases
+import Machine
+import Testing
+
+@testable import Fleet
+
+struct SideTableTests {
+    private let tables = Generations.v3()
+
+    private var sideReads: [FleetMachine.Effect] {
+        [
+            .readLeader(table: "orders-app-CoordinatorState"),
+            .readWorkerMetrics(table: "orders-app-WorkerMetricStats"),
+        ]
+    }
+
+    private func asked(_ watch: Watch) -> [FleetMachine.Effect] { watch.effects.filter { sideReads.contains($0) } }
+
+    @Test func `the tables beside are read only where a migration item shows that they are there`() {
+        var plain = Watch(.test(stream: nil))
+        plain.scan([lease(0)])
+        plain.noMigration()
+        plain.wait(.seconds(120))
+        plain.send(.woke)
+        #expect(asked(plain) == [])
+        var single = Watch(.test(stream: nil))
+        single.scan(Generations.v35.leases)
+        single.noMigration()
+        #expect(asked(single) == [])
+        var watch = Watch(.test(stream: nil))
+        watch.scan(tables.leases)
+        watch.send(.migrationItemRead(tables.migration, watch.info()))
+        #expect(asked(watch) == sideReads)
+        #expect(watch.snapshot.awaitsSides)
+        watch.answerSides(tables)
+        #expect(!watch.snapshot.awaitsSides)
+    }
+
+    @Test func `names from a properties file are used`() {
+        var configuration = FleetConfiguration.test(stream: nil)
+        configuration.identity.coordinatorTable = "state"
+        configuration.identity.workerMetricsTable = "stats"
+        var watch = Watch(configuration)
+        #expect(watch.effects.contains(.readMigrationItem(table: "state")))
+        watch.scan(tables.leases)
+        watch.send(.migrationItemRead(tables.migration, watch.info()))
+        #expect(watch.effects.contains(.readLeader(table: "state")))
+        #expect(watch.effects.contains(.readWorkerMetrics(table: "stats")))
+    }
+
+    @Test func `they are read again no sooner than they change, and one read is under way at a time`() {
+        var watch = Watch.over(tables)
+        watch.wait(.seconds(9))
+        watch.send(.woke)
+        #expect(asked(watch) == [])
+        watch.wait(.seconds(1))
+        watch.send(.woke)
+        #expect(asked(watch) == [sideReads[0]])
+        watch.wait(.seconds(5))
+        watch.send(.woke)
+        #expect(asked(watch) == [sideReads[1]])
+        watch.wait(.seconds(60))
+        watch.send(.woke)
+        #expect(asked(watch) == [])
+    }
+
+    @Test func `what they cost is counted, and a dear table of metrics is read less often`() {
+        var watch = Watch(.test(stream: nil))
+        watch.scan(tables.leases, units: 1)
+        watch.send(.migrationItemRead(tables.migration, watch.info(units: 0.5)))
+        let before = watch.snapshot.cost
+        watch.send(.leaderRead(tables.leader, watch.info(units: 0.5)))
+        watch.send(.workerMetricsRead(tables.metrics, watch.info(units: 200)))
+        #expect(watch.snapshot.cost.readUnits == before.readUnits + 200.5)
+        #expect(watch.snapshot.cost.calls == before.calls + 2)
+        // A fifth of 25 units a second.
+        #expect(watch.machine.metricsInterval == .seconds(40))
+    }
+
+    @Test func `the leader's heartbeat is judged by its version on our clock`() throws {
+        var watch = Watch.over(tables)
+        watch.wait(.seconds(10))
+        watch.send(.woke)
+        watch.answerSides(tables)
+        #expect(watch.snapshot.leaderHeartbeat?.brief == "≥10s")
+        watch.wait(.seconds(10))
+        watch.send(.woke)
+        var beaten = tables
+        beaten.leader = Generations.leader("v3-worker-a", version: "0b6f-2")
+        watch.answerSides(beaten)
+        #expect(watch.snapshot.leaderHeartbeat?.brief == "0.0s")
+        #expect(watch.snapshot.leaderHeartbeat?.isLost == false)
+        for _ in 0..<12 {
+            watch.wait(.seconds(10))
+            watch.send(.woke)
+            watch.answerSides(beaten)
+        }
+        #expect(watch.snapshot.leaderHeartbeat?.brief == "2m00s")
+        #expect(watch.snapshot.leaderHeartbeat?.isLost == true)
+        // An outage of ours does not make it older.
+        watch.wait(.seconds(600))
+        #expect(try #require(watch.snapshot.leaderHeartbeat).age <= .seconds(131))
+        beaten.leader = nil
+        watch.send(.leaderRead(nil, watch.info()))
+        #expect(watch.snapshot.leader == nil)
+    }
+
+    @Test func `a denied table of metrics is a remark that names the permission, and assign is off`() throws {
+        var watch = Watch(.test(stream: nil))
+        watch.scan(tables.leases)
+        watch.send(.migrationItemRead(tables.migration, watch.info()))
+        watch.send(.workerMetricsFailed(awsError("AccessDeniedException"), watch.info()))
+        let problem = try #require(watch.problem(.denied))
+        #expect(problem.severity == .info)
+        #expect(
+            problem.message
+                == "reading the table orders-app-WorkerMetricStats is denied: the policy must allow dynamodb:Scan; what "
+                + "the workers report is not shown, and assign is off")
+        #expect(watch.snapshot.workers.allSatisfy { $0.report == nil })
+        watch.wait(.seconds(59))
+        watch.send(.woke)
+        #expect(!watch.effects.contains(sideReads[1]))
+        watch.wait(.seconds(1))
+        watch.send(.woke)
+        #expect(watch.effects.contains(sideReads[1]))
+        watch.send(.workerMetricsRead(tables.metrics, watch.info()))
+        #expect(watch.problem(.denied) == nil)
+        #expect(watch.snapshot.workers.first?.report != nil)
+    }
+
+    @Test func `a missing table of metrics is no problem, and is looked for once a minute`() {
+        var watch = Watch(.test(stream: nil))
+        watch.scan(tables.leases)
+        watch.send(.migrationItemRead(tables.migration, watch.info()))
+        watch.send(.leaderRead(tables.leader, watch.info()))
+        watch.send(.workerMetricsRead(nil, watch.info()))
+        #expect(watch.snapshot.problems.allSatisfy { $0.severity == .info || $0.kind != .table })
+        #expect(watch.snapshot.workers.map(\.workerID) == ["v3-worker-a"])
+        #expect(watch.machine.schedule.nextMetricsRead == watch.now + .seconds(60))
+        #expect(!watch.snapshot.awaitsSides)
+    }
+
+    @Test func `where the mode is denied, leases of 3·x are enough to look for metrics`() {
+        var watch = Watch(.test(stream: nil))
+        watch.scan(tables.leases)
+        watch.send(.migrationItemFailed(awsError("AccessDeniedException"), watch.info()))
+        watch.settle()
+        watch.send(.woke)
+        #expect(watch.machine.schedule.underWay.contains(.metrics))
+        #expect(!watch.machine.schedule.underWay.contains(.leader))
+    }
+
+    @Test func `the newest row of both tables is shown`() {
+        var both = Generations.v3()
+        both.leases.append(
+            Generations.metrics("v3-worker-b", age: .seconds(1), cpu: 71, keyName: "leaseKey")
+                .merging(["entityType": .s("WORKER_METRIC_STATS")]) { $1 })
+        let reports = Watch.over(both).snapshot.workers.map { $0.report?.values[.cpu] }
+        #expect(reports == [37.5, 71, 4])
+    }
+
+    // MARK: - Rows
+
+    @Test func `a row that a leader ignores says why`() {
+        func report(_ change: (inout Item) -> Void) -> WorkerReport? {
+            var item = Generations.metrics("w")
+            change(&item)
+            return WorkerReport(item, keyName: "wid")
+        }
+        #expect(report { $0["lut"] = nil }?.oddity == "it has no time")
+        #expect(report { $0["opr"] = .m([:]) }?.oddity == "metric C has no operating range")
+        #expect(
+            report { $0["opr"] = .m(["C": .l([]), "M": .l([.n(1)]), "NI": .l([.n(1)]), "NO": .l([.n(1)])]) }?.oddity
+                == "the operating range of metric C is none")
+        #expect(report { $0["sts"] = .m(["C": .l([.n(4), .n(-1)])]) }?.failing == ["C"])
+        #expect(report { $0["sts"] = .m([:]) }?.values == [:])
+        // What cannot be right traps nobody.
+        #expect(report { $0["sts"] = .s("x") }?.values == [:])
+        #expect(report { $0["lut"] = .n("99999999999999999999") }?.oddity == "it has no time")
+        #expect(report { $0["lut"] = .n("-5") }?.reportedAt == nil)
+        #expect(report { $0["wid"] = .n(5) } == nil)
+        let words = report { _ in }?.aged(at: Watch.noon).words
+        #expect(words == "CPU 38 of 80 %, memory 50 %, network in 3 %, network out 2 %; reported 5.0s ago")
+    }
+
+    @Test func `a report ages, and a clock ahead of the service's makes none negative`() {
+        let report = WorkerReport(Generations.metrics("w", age: .zero), keyName: "wid")
+        #expect(report?.aged(at: Watch.noon + .seconds(59)).isFresh == true)
+        #expect(report?.aged(at: Watch.noon + .seconds(60)).isFresh == false)
+        #expect(report?.aged(at: Watch.noon + .seconds(-30)).age == .zero)
+    }
+
+    // MARK: - Reports and recordings
+
+    @Test func `status tells migration, leader, layout and what workers report`() throws {
+        let snapshot = Watch.over(tables).snapshot
+        let json = StatusReport.json(snapshot)
+        #expect(json["version"]?.int == 1)
+        #expect(json["migration"]?["clientVersion"]?.string == "CLIENT_VERSION_3X")
+        #expect(json["layout"]?.string == "side-tables")
+        #expect(json["leaderHeartbeatAgeSeconds"]?.double == 0)
+        let worker = try #require(json["workers"]?.list?.first?["report"])
+        #expect(worker["percent"]?["cpu"]?.double == 37.5)
+        #expect(worker["operatingRange"]?["cpu"]?.int == 80)
+        #expect(worker["percent"]?["throughput"] == nil)
+        #expect(worker["isFresh"]?.bool == true)
+        let text = StatusReport.text(snapshot, as: .table)
+        #expect(text.contains("mode 3.x for 2h00m  leader v3-worker-a, heartbeat ≥0.0s ago"))
+        #expect(text.contains("REPORTED"))
+        #expect(text.contains("38%"))
+        let page = StatusReport.text(snapshot, as: .prometheus)
+        #expect(page.contains("worker=\"v3-worker-a\",metric=\"cpu\"} 37.5"))
+        let plain = StatusReport.text(Watch.over(Generations.v2).snapshot, as: .table)
+        #expect(!plain.contains("REPORTED") && !plain.contains("the leader assigns"))
+    }
+
+    @Test func `a recording shows the tables beside again, and only what changed is in it`() throws {
+        var configuration = FleetConfiguration.test(stream: nil)
+        configuration.isRecording = true
+        var watch = Watch(configuration)
+        var lines: [String] = []
+        func collect() { for case .record(let text, _) in watch.effects { lines += text } }
+        collect()
+        watch.scan(tables.leases)
+        collect()
+        watch.send(.migrationItemRead(tables.migration, watch.info()))
+        collect()
+        watch.send(.leaderRead(tables.leader, watch.info()))
+        collect()
+        watch.send(.workerMetricsRead(tables.metrics, watch.info()))
+        collect()
+        watch.wait(.seconds(15))
+        let later = [Generations.metrics("v3-worker-a", age: .zero, cpu: 99), Generations.metrics("v3-worker-b")]
+        watch.send(.workerMetricsRead(later, watch.info()))
+        collect()
+        let metrics = lines.compactMap { try? JSON.decode(Bytes($0)) }.filter { $0["is"]?.string == "metrics" }
+        #expect(metrics.map { $0["rows"]?.list?.count } == [3, 1])
+        #expect(metrics.last?["gone"]?.strings == ["v3-worker-idle"])
+        let seen = watch.snapshot
+        for text in [lines, try anonymized(lines)] {
+            var replay = try Replay(header: try #require(text.first))
+            for line in text.dropFirst() { _ = try replay.next(line) }
+            let shown = replay.finish()
+            #expect(shown.mode == seen.mode)
+            #expect(shown.workers.map(\.report?.values) == seen.workers.map(\.report?.values))
+            #expect(shown.migration?.since == seen.migration?.since)
+            #expect(shown.leaderHeartbeat?.leaseDuration == .seconds(120))
+            #expect((shown.leader == seen.leader) == (text == lines))
+            #expect(shown.workers.first(where: \.isLeader)?.workerID == shown.leader)
+        }
+        #expect(!(try anonymized(lines)).joined().contains("v3-worker"))
+    }
+
+    @Test func `a shared recording of a single table names no worker`() throws {
+        var configuration = FleetConfiguration.test(stream: nil)
+        configuration.isRecording = true
+        var recorder = Recorder(configuration)
+        let lines =
+            [recorder.header(at: .zero, wallClock: Watch.noon)]
+            + recorder.lines(
+                for: .scanned(FleetMachine.TablePage(Generations.v35.leases), Watch().info()), at: .zero)
+        let shared = try anonymized(lines)
+        #expect(!shared.joined().contains("v35-worker") && !shared.joined().contains("somebody"))
+        var replay = try Replay(header: try #require(shared.first))
+        for line in shared.dropFirst() { _ = try replay.next(line) }
+        let snapshot = replay.finish()
+        #expect(snapshot.workers.first?.report?.values[.cpu] == 37.5)
+        #expect(snapshot.leaderHeartbeat?.workerID == snapshot.workers.first?.workerID)
+        #expect(snapshot.layout == .single)
+    }
+
+    private func anonymized(_ lines: [String]) throws -> [String] {
+        var anonymizer = Anonymizer()
+        return try lines.compactMap { try anonymizer.line($0) }
+    }
+}
