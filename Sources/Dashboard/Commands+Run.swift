@@ -20,7 +20,8 @@ extension Model {
         }
         let arguments = Array(words.dropFirst())
         switch command.name {
-        case .steal, .evict, .release, .split, .merge, .show, .copy, .trace: return runOnShard(command, arguments)
+        case .steal, .evict, .release, .assign, .completeHandoff, .split, .merge, .show, .copy, .trace:
+            return runOnShard(command, arguments)
         case .stop, .kill, .pause, .resume: return runOnWorker(command, arguments)
         case .rate, .hot, .refresh: return runNumber(command, arguments)
         case .start: return perform(.startWorker)
@@ -119,12 +120,20 @@ extension Model {
 
     private mutating func runAction(_ command: Command, _ lease: LeaseView, _ rest: [String]) -> [ModelEffect] {
         let actions: [Command.Name: Action] = [
-            .steal: .steal, .evict: .evict, .release: .release, .split: .split, .merge: .merge,
+            .steal: .steal, .evict: .evict, .release: .release, .assign: .assign, .completeHandoff: .assign,
+            .split: .split, .merge: .merge,
         ]
         guard let action = actions[command.name] else { return [] }
         if let obstacle = obstacle(to: action, on: lease) {
             say(.warning, obstacle)
             return []
+        }
+        if command.name == .completeHandoff {
+            guard lease.checkpointOwner != nil else {
+                say(.warning, "\(Format.shard(lease.shardID)) is not being handed over: there is nothing to complete")
+                return []
+            }
+            return request(.completeHandoff(lease: lease.id))
         }
         guard let argument = rest.first else {
             let earlier = (focus, detail)
@@ -145,6 +154,10 @@ extension Model {
                     throw Unknown("\(worker.workerID) does not run in this process; steal takes for our own workers")
                 }
                 return request(.steal(lease: lease.id, worker: worker.workerID))
+            case .assign:
+                let worker = try find(worker: argument).get()
+                return request(
+                    .assign(lease: lease.id, worker: worker.workerID, isHard: rest.dropFirst().first == "hard"))
             case .split:
                 guard argument == "at", rest.count > 1 else { throw Unknown("usage: :\(command.usage)") }
                 return request(.split(shard: lease.shardID, at: try splitKey(rest[1], in: lease)))

@@ -13,7 +13,8 @@ struct Command: Sendable {
     }
 
     enum Name: String, CaseIterable, Sendable {
-        case steal, evict, release, split, merge
+        case steal, evict, release, assign, split, merge
+        case completeHandoff = "complete-handoff"
         case show, trace, filter, sort, theme, refresh, pane, zoom, freeze, mouse, events, copy, export
         case start, stop, kill, pause, resume, rate, hot
         case help, quit
@@ -37,6 +38,12 @@ struct Command: Sendable {
         Command(
             name: .release, aliases: [], arguments: [.shard], usage: "release [SHARD]",
             help: "our worker gives a lease up"),
+        Command(
+            name: .assign, aliases: [], arguments: [.shard, .worker, .word(["hard"])],
+            usage: "assign [SHARD [WORKER [hard]]]", help: "3.x: hand the lease over to another worker; hard: at once"),
+        Command(
+            name: .completeHandoff, aliases: ["handoff"], arguments: [.shard], usage: "complete-handoff [SHARD]",
+            help: "3.x: end a handover that does not end"),
         Command(
             name: .split, aliases: [], arguments: [.shard, .word(["at"]), .word(["middle", "25%", "75%", "0x"])],
             usage: "split [SHARD [at KEY|0xKEY|N%]]", help: "split a shard; without a key in the middle"),

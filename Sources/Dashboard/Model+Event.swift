@@ -52,6 +52,9 @@ package enum PlanRequest: Hashable, Sendable {
     case steal(lease: String, worker: String)
     case evict(lease: String)
     case release(lease: String)
+    /// `isHard`: at once, without a handover.
+    case assign(lease: String, worker: String, isHard: Bool)
+    case completeHandoff(lease: String)
     /// `at` is where the second child begins; `nil` splits in the middle.
     case split(shard: String, at: UInt128?)
     case merge(shard: String, adjacent: String)

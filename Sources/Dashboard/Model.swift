@@ -150,6 +150,7 @@ struct Picker: Hashable, Sendable {
         /// `earlier` comes back on Esc.
         case theme(earlier: String)
         case stealTo(lease: String)
+        case assignTo(lease: String)
         case mergeWith(shard: String)
     }
 

@@ -20,6 +20,7 @@ extension Model {
         guard let lease else { return "no shard is selected" }
         switch action {
         case .steal, .evict, .release: return leaseObstacle(to: action, on: lease)
+        case .assign: return assignObstacle(lease, snapshot)
         case .split, .merge: return shardObstacle(to: action, on: lease, snapshot)
         default: return nil
         }
@@ -93,6 +94,7 @@ extension Model {
             return []
         case .evict: return request(.evict(lease: lease.id))
         case .release: return request(.release(lease: lease.id))
+        case .assign: return assign(lease)
         case .split: return request(.split(shard: lease.shardID, at: nil))
         case .merge:
             let neighbours = neighbours(of: lease)

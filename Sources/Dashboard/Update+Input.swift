@@ -128,6 +128,7 @@ extension Model {
         switch picker.kind {
         case .theme: return choice == theme ? [] : setTheme(choice)
         case .stealTo(let lease): return request(.steal(lease: lease, worker: choice))
+        case .assignTo(let lease): return request(.assign(lease: lease, worker: choice, isHard: false))
         case .mergeWith(let shard): return request(.merge(shard: shard, adjacent: choice))
         }
     }

@@ -168,7 +168,7 @@ extension Model {
         case .refreshFaster: return changeRefresh(isFaster: true)
         case .refreshSlower: return changeRefresh(isFaster: false)
         case .refreshNow: return [.refreshNow]
-        case .steal, .evict, .release, .split, .merge: return act(action)
+        case .steal, .evict, .release, .assign, .split, .merge: return act(action)
         case .killWorker, .stopWorker, .pauseWorker, .startWorker, .rateUp, .rateDown, .hot: return steer(action)
         case .suspend: return suspend()
         case .quit: return quit()

@@ -286,10 +286,12 @@ extension Frame {
         let first = shown.filter { $0.action == .open || $0.action == .chatter }
         let last = shown.filter { $0.action == .help || $0.action == .quit }
         let isWritable = model.snapshot?.identity.isWritable == true && model.configuration.purpose != .replay
+        let isAssigned = if case .leaderAssigned? = model.snapshot?.mode { true } else { false }
         let rest = shown.filter { binding in
             switch binding.action {
             case .open, .chatter, .help, .quit: false
             // Where nothing can be written, or shards are not what is chosen, other keys get the room.
+            case .assign: isWritable && isAssigned && (model.focus != .events || isDetail)
             case .steal, .evict, .release, .split, .merge: isWritable && (model.focus != .events || isDetail)
             default: true
             }
@@ -299,7 +301,7 @@ extension Frame {
 
     private func isEnabled(_ action: Action) -> Bool {
         switch action {
-        case .steal, .evict, .release, .split, .merge: model.obstacle(to: action, on: model.subject) == nil
+        case .steal, .evict, .release, .assign, .split, .merge: model.obstacle(to: action, on: model.subject) == nil
         case .killWorker, .stopWorker, .pauseWorker:
             model.subjectWorker.map { $0.isOurs && !$0.isStopped } ?? false
         default: true

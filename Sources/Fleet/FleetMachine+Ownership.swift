@@ -19,8 +19,8 @@ extension FleetMachine {
                 }
             case .expired: expired[view.owner ?? "", default: []].append(view)
             case .handoff:
-                if case .handingOver(_, _, let since) = view.reason, since > .seconds(45),
-                    (view.checkpointAge ?? .zero) > .seconds(45)
+                if case .handingOver(_, _, let since) = view.reason, since > Plan.handoffPatience,
+                    (view.checkpointAge ?? .zero) > Plan.handoffPatience
                 {
                     stuckHandoffs.append(view.shardID)
                 }
@@ -47,7 +47,7 @@ extension FleetMachine {
                     kind: .handoffStuck, severity: .warning, shardIDs: stuckHandoffs,
                     message:
                         "\(stuckHandoffs.briefShards): the handover does not end, the old owner renews and reads on",
-                    action: .evict))
+                    action: .completeHandoff))
         }
         return findings
     }

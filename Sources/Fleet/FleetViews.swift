@@ -157,6 +157,7 @@ package enum ProblemAction: String, Hashable, Sendable {
     case steal
     case split
     case merge
+    case completeHandoff = "complete-handoff"
 
     package var key: Character {
         switch self {
@@ -164,6 +165,7 @@ package enum ProblemAction: String, Hashable, Sendable {
         case .steal: "s"
         case .split: "S"
         case .merge: "M"
+        case .completeHandoff: "a"
         }
     }
 

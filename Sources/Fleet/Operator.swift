@@ -84,6 +84,7 @@ package struct Operator: Sendable {
 
     private func performOnLease(_ plan: Plan, _ trail: inout Trail) async -> PlanOutcome {
         guard let key = plan.intent.leaseKey else { return .failed("the plan names no lease") }
+        if let outcome = await targetOutcome(plan) { return outcome }
         var row: Item?
         do { row = try await read(key) } catch { return .failed("nothing was written: \(error.description)") }
         while true {
@@ -118,6 +119,21 @@ package struct Operator: Sendable {
         }
     }
 
+    /// Why the worker that shall have the lease gets nothing; `nil` where it lives, or none shall have it.
+    private func targetOutcome(_ plan: Plan) async -> PlanOutcome? {
+        guard let place = plan.targetReport, let target = plan.intent.target else { return nil }
+        do {
+            guard let report = try await place.read(dynamoDB, at: time.wallClock()) else {
+                return .refused(Refusal(.staleWorker, "\(target) reports no more: its row is gone from \(place.table)"))
+            }
+            return report.whyNotATarget.map { .refused(Refusal(.staleWorker, $0)) }
+        } catch {
+            return .failed(
+                "nothing was written: whether \(target) lives cannot be read from \(place.table) (\(error.description))"
+            )
+        }
+    }
+
     private enum Sent {
         case done(Item?, requestID: String?)
         case failed(AWSError)
@@ -139,6 +155,12 @@ package struct Operator: Sendable {
             case .release(let worker):
                 if let workers { return .done(try await workers.release(worker, lease.leaseKey), requestID: nil) }
                 return try await send(LeaseTable.release(table: table, lease))
+            case .assign(let worker, isHard: true):
+                return try await send(LeaseTable.assign(table: table, lease, to: worker))
+            case .assign(let worker, isHard: false):
+                return try await send(LeaseTable.startHandoff(table: table, lease, to: worker))
+            case .completeHandoff:
+                return try await send(LeaseTable.assign(table: table, lease, to: lease.leaseOwner ?? ""))
             case .rewind(let checkpoint, _):
                 return try await send(LeaseTable.rewind(table: table, lease, to: checkpoint))
             case .undo(let deed):
@@ -312,8 +334,15 @@ extension Plan.Call {
 extension Plan {
     /// Whether `row` shows what the plan wanted, written after `lease` was read.
     func isDone(_ row: Item?, since lease: Lease) -> Bool {
-        guard let row, let now = LeaseTable.row(row).lease, now.leaseCounter > lease.leaseCounter else { return false }
+        guard let row, let now = LeaseTable.row(row).lease else { return false }
+        // The start of a handover leaves the counter.
+        if case .assign(let worker, isHard: false) = action {
+            return now.leaseOwner == worker && now.leaseCounter >= lease.leaseCounter
+        }
+        guard now.leaseCounter > lease.leaseCounter else { return false }
         switch action {
+        case .assign(let worker, _): return now.leaseOwner == worker && now.checkpointOwner == nil
+        case .completeHandoff: return now.leaseOwner == lease.leaseOwner && now.checkpointOwner == nil
         case .evict, .release:
             return lease.isInHandoff
                 ? now.checkpointOwner == nil && now.leaseOwner == lease.leaseOwner
@@ -331,7 +360,7 @@ extension Plan {
         switch action {
         case .rewind(let checkpoint, _): checkpoint
         case .undo(let deed): deed.from
-        case .evict, .steal, .release, .split, .merge, .scale: nil
+        case .evict, .steal, .release, .assign, .completeHandoff, .split, .merge, .scale: nil
         }
     }
 
@@ -353,6 +382,11 @@ extension Plan {
                 .leaseEvicted, at: time, shardID: shardIDs.first,
                 previousOwner: intent.checkpointOwner ?? intent.owner, leaseCounter: counter, message: title)
         case .steal, .release: return nil
+        case .assign, .completeHandoff:
+            return WorkerEvent(
+                .operatorAction, at: time, shardID: shardIDs.first,
+                previousOwner: intent.checkpointOwner ?? intent.owner, owner: intent.target, leaseCounter: counter,
+                message: title)
         case .rewind, .undo:
             var event = WorkerEvent(
                 .operatorAction, at: time, shardID: shardIDs.first, previousOwner: intent.owner, message: title)

@@ -12,6 +12,10 @@ package struct Plan: Hashable, Sendable {
         case steal(worker: String)
         /// A worker of this process gives its own lease up, after its last checkpoint.
         case release(worker: String)
+        /// Give the lease to another worker of a 3.x fleet: after its owner's last checkpoint, or at once.
+        case assign(worker: String, isHard: Bool)
+        /// End a handover that does not end.
+        case completeHandoff
         /// Move the checkpoint and clear the owner. `skips`: records that nobody read are never delivered.
         case rewind(to: Checkpoint, skips: Bool)
         /// Put the checkpoint back to where it was before.
@@ -26,6 +30,8 @@ package struct Plan: Hashable, Sendable {
             case .evict: "evict"
             case .steal: "steal"
             case .release: "release"
+            case .assign: "assign"
+            case .completeHandoff: "complete-handoff"
             case .rewind(_, let skips): skips ? "advance" : "rewind"
             case .undo: "undo"
             case .split: "split"
@@ -87,6 +93,8 @@ package struct Plan: Hashable, Sendable {
     /// What is delivered twice.
     package var expectedDuplicates: String
     package var isUndoable: Bool
+    /// Where the worker that shall have the lease shows that it lives; looked at again before the write.
+    package var targetReport: ReportPlace?
     /// What a person types to confirm; `nil` where a yes will do.
     package var typed: String?
 
@@ -137,6 +145,10 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
         case unknownWorker
         case notOurs
         case leaderAssigns
+        /// Workers take leases: none is assigned.
+        case notAssigned
+        case staleWorker
+        case noHandoff
         case unknownMode
         case unverifiedStream
         case inHandoff

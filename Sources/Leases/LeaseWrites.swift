@@ -134,7 +134,7 @@ extension LeaseTable {
         }
     }
 
-    private static func write(
+    static func write(
         _ table: String, _ lease: Lease, set: [String], remove: [String] = [], add: [String] = [],
         values: [String: AttributeValue] = [:]
     ) -> UpdateItem {

@@ -203,6 +203,9 @@ extension PlanRequest {
         case .steal(let lease, let worker): try Plan.steal(lease, to: worker, in: snapshot)
         case .evict(let lease): try Plan.evict(lease, in: snapshot)
         case .release(let lease): try Plan.release(lease, in: snapshot)
+        case .assign(let lease, let worker, let isHard):
+            try Plan.assign(lease, to: worker, isHard: isHard, in: snapshot)
+        case .completeHandoff(let lease): try Plan.completeHandoff(lease, in: snapshot)
         case .split(let shard, let point):
             try Plan.split(shard, at: point.map { .key($0) } ?? .middle, in: snapshot)
         case .merge(let shard, let adjacent): try Plan.merge(shard, with: adjacent, in: snapshot)
