@@ -57,8 +57,8 @@ package struct MetricDatum: Hashable, Sendable {
     }
 }
 
-/// CloudWatch as far as a worker needs it: PutMetricData in the query protocol, which every region and every stand-in
-/// takes.
+/// CloudWatch as far as a worker and who watches it need it: PutMetricData and GetMetricData in the query protocol, which
+/// every region and every stand-in takes.
 ///
 /// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
 package final class CloudWatchClient: Sendable {
@@ -78,7 +78,7 @@ package final class CloudWatchClient: Sendable {
         client = QueryClient(
             name: "CloudWatch", service: "monitoring", version: "2010-08-01",
             endpoint: endpoint ?? .aws(service: "monitoring", region: region), region: region, transport: transport,
-            time: time, attemptTimeout: .seconds(5))
+            time: time, attemptTimeout: .seconds(5), answerBytesMax: 1 << 20)
         self.credentials = credentials
         generator = Mutex(SeededGenerator(seed: seed))
     }
@@ -90,26 +90,35 @@ package final class CloudWatchClient: Sendable {
         for (index, datum) in data.enumerated() {
             parameters += Self.parameters(of: datum, prefix: "MetricData.member.\(index + 1)")
         }
-        let key = try await signingCredentials()
-        do throws(AWSError) { try await put(parameters, key) } catch {
+        try await call("PutMetricData", parameters) { _ in }
+    }
+
+    /// Signs with credentials that the service may have to refuse once before they are renewed.
+    func call<Answer>(
+        _ action: String, _ parameters: [(String, String?)], decode: (XMLElement) -> Answer
+    ) async throws(AWSError) -> Answer {
+        let key = try await signingCredentials(action)
+        do throws(AWSError) { return try await send(action, parameters, key, decode) } catch {
             guard error.credentialsMayBeRenewed else { throw error }
             credentials.rejected(key)
-            let renewed = try await signingCredentials()
+            let renewed = try await signingCredentials(action)
             guard renewed != key else { throw error }
-            try await put(parameters, renewed)
+            return try await send(action, parameters, renewed, decode)
         }
     }
 
-    private func put(_ parameters: [(String, String?)], _ key: Credentials) async throws(AWSError) {
+    private func send<Answer>(
+        _ action: String, _ parameters: [(String, String?)], _ key: Credentials, _ decode: (XMLElement) -> Answer
+    ) async throws(AWSError) -> Answer {
         try await client.call(
-            "PutMetricData", parameters, signedWith: key, attemptsMax: Self.attemptsMax,
+            action, parameters, signedWith: key, attemptsMax: Self.attemptsMax,
             generator: generator.withLock { $0.split() }
-        ) { (_) throws(AWSError) in }
+        ) { (answer) throws(AWSError) in decode(answer) }
     }
 
-    private func signingCredentials() async throws(AWSError) -> Credentials {
+    private func signingCredentials(_ action: String) async throws(AWSError) -> Credentials {
         do throws(CredentialError) { return try await credentials.credentials() } catch {
-            throw AWSError(operation: "CloudWatch.PutMetricData", cause: .credentials(error))
+            throw AWSError(operation: "CloudWatch.\(action)", cause: .credentials(error))
         }
     }
 

@@ -213,8 +213,9 @@ public struct KinesisClient: Sendable {
         throw client.malformed("ListShards", "the pages do not end")
     }
 
+    /// - Parameter attemptsMax: 1 for a caller that paces itself.
     public func shardIterator(
-        stream: String, shard: String, at position: ShardPosition
+        stream: String, shard: String, at position: ShardPosition, attemptsMax: Int? = nil
     ) async throws(AWSError) -> String {
         var input: AWSValue = ["StreamName": .string(stream), "ShardId": .string(shard)]
         switch position {
@@ -230,7 +231,7 @@ public struct KinesisClient: Sendable {
             input["ShardIteratorType"] = "AFTER_SEQUENCE_NUMBER"
             input["StartingSequenceNumber"] = .string(number)
         }
-        let answer = try await client.call("GetShardIterator", input)
+        let answer = try await client.call("GetShardIterator", input, attemptsMax: attemptsMax)
         guard let iterator = answer["ShardIterator"]?.string else {
             throw client.malformed("GetShardIterator", "no ShardIterator")
         }

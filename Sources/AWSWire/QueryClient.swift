@@ -15,7 +15,7 @@ struct QueryClient: Sendable {
     var time: TimeSource
     var attemptTimeout: Duration = .seconds(10)
 
-    private static let answerBytesMax = 64 << 10
+    var answerBytesMax = 64 << 10
 
     /// - Parameters:
     ///   - parameters: those without a value are left out.
@@ -63,7 +63,7 @@ struct QueryClient: Sendable {
             headers: [
                 Header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),
                 Header("User-Agent", "shardtop"),
-            ], body: body, timeout: attemptTimeout, responseBytesMax: Self.answerBytesMax)
+            ], body: body, timeout: attemptTimeout, responseBytesMax: answerBytesMax)
         Signature.sign(
             &request, credentials: key ?? .anonymous, region: region, service: service,
             date: time.wallClock() + clockOffset)

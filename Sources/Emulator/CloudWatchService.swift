@@ -1,8 +1,9 @@
 import AWSWire
+import Machine
 import Synchronization
 
 /// CloudWatch as far as a worker's metrics need one: PutMetricData in the query protocol, kept as sums, so that tests
-/// can count what was published. Nothing can be read over the wire.
+/// can count what was published, and the newest minutes by GetMetricData.
 package final class CloudWatchService: Sendable {
     package struct Metric: Hashable, Sendable {
         package var namespace: String
@@ -34,6 +35,7 @@ package final class CloudWatchService: Sendable {
 
     private struct State {
         var totals: [Metric: Total] = [:]
+        var series: [SeriesKey: MetricSeries] = [:]
         var overflow = 0
     }
 
@@ -56,16 +58,16 @@ package final class CloudWatchService: Sendable {
             && request.headers["Content-Type"]?.lowercased().hasPrefix("application/x-www-form-urlencoded") == true
     }
 
-    /// The action of a form, `nil` where it names none that is known here.
+    /// The action of a form, `nil` where it names none that is known here, and the inside of its answer.
     struct Outcome {
         var operation: String?
-        var result: Result<Void, ServiceError>
+        var result: Result<String, ServiceError>
     }
 
-    func handle(_ request: Request, requiresSignature: Bool) -> Outcome {
+    func handle(_ request: Request, requiresSignature: Bool, wallClock: UnixTime) -> Outcome {
         let form = Self.form(request.body)
-        guard form["Action"] == "PutMetricData" else {
-            let action = form["Action"] ?? ""
+        let action = form["Action"] ?? ""
+        guard action == "PutMetricData" || action == "GetMetricData" else {
             return Outcome(
                 operation: nil,
                 result: .failure(
@@ -74,33 +76,40 @@ package final class CloudWatchService: Sendable {
         }
         if requiresSignature, request.headers["Authorization"] == nil {
             return Outcome(
-                operation: "PutMetricData",
+                operation: action,
                 result: .failure(
                     ServiceError(
                         "MissingAuthenticationToken", "Request is missing Authentication Token", status: 403)))
         }
         do throws(ServiceError) {
-            let data = try Self.data(of: form)
+            if action == "GetMetricData" {
+                let query = try MetricDataQuery(form)
+                return Outcome(operation: action, result: .success(state.withLock { query.answer(from: $0.series) }))
+            }
+            let data = try Self.data(of: form, wallClock: wallClock)
             state.withLock { state in
-                for (metric, total) in data {
+                for (metric, total, at) in data {
                     guard state.totals[metric] != nil || state.totals.count < Self.metricsMax else {
                         state.overflow += 1
                         continue
                     }
                     state.totals[metric, default: Total()].add(total)
+                    state.series[SeriesKey(metric), default: MetricSeries()].add(total, at: at)
                 }
             }
-            return Outcome(operation: "PutMetricData", result: .success(()))
+            return Outcome(operation: action, result: .success(""))
         } catch {
-            return Outcome(operation: "PutMetricData", result: .failure(error))
+            return Outcome(operation: action, result: .failure(error))
         }
     }
 
-    private static func data(of form: [String: String]) throws(ServiceError) -> [(Metric, Total)] {
+    private static func data(
+        of form: [String: String], wallClock: UnixTime
+    ) throws(ServiceError) -> [(Metric, Total, at: UnixTime)] {
         guard let namespace = form["Namespace"], !namespace.isEmpty else {
             throw ServiceError("MissingParameter", "The parameter Namespace is required.")
         }
-        var data: [(Metric, Total)] = []
+        var data: [(Metric, Total, at: UnixTime)] = []
         while let name = form["MetricData.member.\(data.count + 1).MetricName"] {
             let prefix = "MetricData.member.\(data.count + 1)"
             guard data.count < dataMax else {
@@ -132,7 +141,8 @@ package final class CloudWatchService: Sendable {
                 total.maximum = try number("StatisticValues.Maximum")
             }
             let metric = Metric(namespace: namespace, name: name, dimensions: dimensions.joined(separator: ","))
-            data.append((metric, total))
+            let at = form["\(prefix).Timestamp"].flatMap(CivilTime.parseISO8601) ?? wallClock
+            data.append((metric, total, at))
         }
         guard !data.isEmpty else { throw ServiceError("MissingParameter", "The parameter MetricData is required.") }
         return data
@@ -168,7 +178,7 @@ package final class CloudWatchService: Sendable {
 }
 
 extension CloudWatchService.Total {
-    fileprivate mutating func add(_ other: Self) {
+    mutating func add(_ other: Self) {
         data += other.data
         count += other.count
         sum += other.sum

@@ -181,7 +181,8 @@ package final class Emulator: Sendable {
 
     /// The query protocol, answered in XML. The fault plan knows nothing of it.
     private func respondToForm(_ request: Request, requiresSignature: Bool) -> Response {
-        let outcome = cloudWatch.handle(request, requiresSignature: requiresSignature)
+        let outcome = cloudWatch.handle(
+            request, requiresSignature: requiresSignature, wallClock: time.wallClock())
         let requestID = generator.withLock { $0.uuid() }
         var response = Response(
             status: 200,
@@ -191,10 +192,11 @@ package final class Emulator: Sendable {
             ])
         let namespace = "http://monitoring.amazonaws.com/doc/2010-08-01/"
         switch outcome.result {
-        case .success:
+        case .success(let inside):
+            let root = "\(outcome.operation ?? "")Response"
             response.body = Bytes(
-                "<PutMetricDataResponse xmlns=\"\(namespace)\"><ResponseMetadata><RequestId>\(requestID)</RequestId>"
-                    + "</ResponseMetadata></PutMetricDataResponse>")
+                "<\(root) xmlns=\"\(namespace)\">\(inside)<ResponseMetadata><RequestId>\(requestID)</RequestId>"
+                    + "</ResponseMetadata></\(root)>")
         case .failure(let error):
             response.status = error.status
             response.body = Bytes(
@@ -262,7 +264,7 @@ enum ServiceAnswer: Sendable {
 }
 
 extension String {
-    fileprivate var xmlEscaped: String {
+    var xmlEscaped: String {
         replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
     }
 }

@@ -130,6 +130,18 @@ package struct Anonymizer: Sendable {
             if let rows = value["rows"]?.list { entry["rows"] = .list(rows.map { attributes($0) }) }
             if let gone = value["gone"]?.strings { entry["gone"] = .list(gone.compactMap { worker($0) }) }
             if value["absent"]?.bool == true { entry["absent"] = true }
+        case "probe":
+            for name in ["key", "shard"] { entry[name] = .string(shard(value[name]?.string ?? "")) }
+            entry["checkpoint"] = checkpoint(value["checkpoint"]?.string).map { .string($0) } ?? "TRIM_HORIZON"
+            for (name, number) in ["sub", "unread", "behind"].compactMap({ name in value[name].map { (name, $0) } })
+            where number.int != nil { entry[name] = number }
+        case "cloudwatch":
+            entry["lags"] = .list(
+                (value["lags"]?.list ?? []).map { lag in
+                    var kept = keep("behind at", of: lag)
+                    kept["shard"] = .string(shard(lag["shard"]?.string ?? ""))
+                    return kept
+                })
         case "failed":
             entry["what"] = word(value["what"])
             entry["operation"] = word(value["operation"])

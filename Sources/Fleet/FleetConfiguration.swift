@@ -5,6 +5,14 @@ package enum RefreshRate: Hashable, Sendable {
     case every(Duration)
 }
 
+/// A way to measure lag that somebody must ask for, because it costs something.
+package enum LagMeasure: String, Hashable, Sendable, CaseIterable {
+    /// Reads the first record after a checkpoint, of the shard's five reads a second.
+    case probe
+    /// Reads KCL's MillisBehindLatest, a metric a shard and minute.
+    case cloudwatch
+}
+
 /// What an observer is told about the fleet and how to watch it.
 package struct FleetConfiguration: Hashable, Sendable {
     package var identity: FleetIdentity
@@ -31,6 +39,8 @@ package struct FleetConfiguration: Hashable, Sendable {
     /// A lease whose owner changes so often within the window flaps.
     package var flappingChanges = 4
     package var flappingWindow: Duration = .seconds(300)
+    /// How lags are measured, besides what our own engine and the time inside a checkpoint say.
+    package var measures: Set<LagMeasure> = []
     /// Whether effects carry the lines of a recording.
     package var isRecording: Bool
 

@@ -7,12 +7,15 @@ package struct FleetFailure: Error, Hashable, Sendable {
         /// A table that 3.0 to 3.4 keep beside it.
         case sideTable(String)
         case stream(String)
+        /// By their namespace.
+        case metrics(String)
 
         var name: String {
             switch self {
             case .table(let name): "the lease table \(name)"
             case .sideTable(let name): "the table \(name)"
             case .stream(let name): "the stream \(name)"
+            case .metrics(let name): "CloudWatch's metrics of \(name)"
             }
         }
     }
@@ -35,6 +38,7 @@ package struct FleetFailure: Error, Hashable, Sendable {
             case .sideTable(let name): message = "there is no table \(name) at \(place)"
             case .stream(let name):
                 message = "there is no stream \(name) at \(place): check the name, the account and the region"
+            case .metrics: message = "\(subject.name) are not to be found at \(place)"
             }
         case .denied:
             message = "reading \(subject.name) is denied: the policy must allow \(permission)"

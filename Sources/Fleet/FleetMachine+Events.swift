@@ -77,8 +77,8 @@ extension FleetMachine {
             guard let lease = rows.slots[place].lease, !lease.isEnded else { continue }
             let flow = flows.isEmpty ? nil : flows[lease.shardID]
             let lag =
-                flow?.deliveredLag(at: now)
-                ?? checkpointLag(lease.checkpoint, flow: flow, at: now, serviceTime: serviceTime)
+                deliveredLag(of: lease, flow: flow, at: now, serviceTime: serviceTime)
+                ?? checkpointLag(of: lease, flow: flow, at: now, serviceTime: serviceTime)
             let value = lag.map { Float($0.milliseconds) } ?? .nan
             if let lag, lag.source != .estimate, !(largest >= value) { largest = value }
             let sample = History.Sample(

@@ -22,6 +22,10 @@ extension FleetMachine {
         /// All rows of the metrics table; `nil`: there is no such table.
         case workerMetricsRead([Item]?, CallInfo)
         case workerMetricsFailed(AWSError, CallInfo)
+        case probed(LagProbe, LagProbe.Answer, CallInfo)
+        case probeFailed(LagProbe, AWSError, CallInfo)
+        case metricLagsRead([MetricLag], CallInfo)
+        case metricLagsFailed(AWSError, CallInfo)
         /// Our own engine, the operator or the program says that something happened.
         case happened(WorkerEvent)
         /// An operator's write returned this row.
@@ -48,6 +52,10 @@ extension FleetMachine {
         case readLeader(table: String)
         /// Read all rows of the table that holds the workers' metrics, eventually consistent.
         case readWorkerMetrics(table: String)
+        /// Read what lies after a checkpoint.
+        case probe(LagProbe)
+        /// Read MillisBehindLatest of these shards' readers, the newest of the minutes before `until`.
+        case readMetricLags(namespace: String, shards: [String], until: UnixTime)
         case publish(FleetSnapshot)
         /// Append lines to the recording; `number` rises by one.
         case record([String], number: Int)
@@ -95,6 +103,8 @@ struct Schedule: Sendable {
     /// `never` where there is nothing to read.
     var nextLeaderRead: Timestamp = .never
     var nextMetricsRead: Timestamp = .never
+    /// `.never` where nobody asked for it.
+    var nextCloudWatchRead: Timestamp
     var nextPublish: Timestamp
     var nextSample: Timestamp
     /// Something is to be published.
@@ -103,7 +113,8 @@ struct Schedule: Sendable {
     /// The earliest wake that was asked for and did not come.
     private var pendingWake: Timestamp?
 
-    init(at now: Timestamp, hasStream: Bool) {
+    init(at now: Timestamp, hasStream: Bool, readsCloudWatch: Bool) {
+        nextCloudWatchRead = readsCloudWatch ? now : .never
         nextScan = now
         nextShardList = hasStream ? now : .never
         nextStreamDescription = hasStream ? now : .never
@@ -147,6 +158,7 @@ struct Schedule: Sendable {
         if !underWay.contains(.migration) { next = min(next, nextMigrationRead) }
         if !underWay.contains(.leader) { next = min(next, nextLeaderRead) }
         if !underWay.contains(.metrics) { next = min(next, nextMetricsRead) }
+        if !underWay.contains(.cloudWatch) { next = min(next, max(nextCloudWatchRead, nextScan)) }
         if isDirty { next = min(next, nextPublish) }
         if let heldUntil { next = min(next, heldUntil) }
         if let pendingWake, pendingWake <= next { return nil }

@@ -62,6 +62,7 @@ extension FleetMachine {
         updateMode(at: now)
         updateLeader(at: now)
         judgeStream(at: now)
+        planProbes(at: now)
         schedule.nextScan = max(now, pass.startedAt + refreshInterval)
         schedule.isDirty = true
     }
@@ -136,7 +137,7 @@ extension FleetMachine {
             position: lease.checkpoint, lag: measured, hasCounterMoved: hasCounterMoved,
             throughput: lease.throughputKBps)
         if isCheckpointChanged, measured == nil {
-            reading.lag = checkpointLag(lease.checkpoint, flow: nil, at: now, serviceTime: clock.time(at: now))
+            reading.lag = Fleet.checkpointLag(lease.checkpoint, flow: nil, at: now, serviceTime: clock.time(at: now))
         }
         rows.slots[place].progress.note(reading, at: now)
     }

@@ -101,8 +101,8 @@ extension FleetMachine {
         view.counterAge = liveness[lease.leaseKey].map { now - $0.changedAt }
         if lease.isEnded { return view }
         view.progress = progress(of: row, state, pulse, at: now)
-        view.deliveredLag = flow?.deliveredLag(at: now)
-        view.checkpointLag = checkpointLag(lease.checkpoint, flow: flow, at: now, serviceTime: serviceTime)
+        view.deliveredLag = deliveredLag(of: lease, flow: flow, at: now, serviceTime: serviceTime)
+        view.checkpointLag = checkpointLag(of: lease, flow: flow, at: now, serviceTime: serviceTime)
         view.recordsPerSecond = flow?.recordsPerSecond
         view.bytesPerSecond = flow?.bytesPerSecond ?? lease.throughputKBps.map { $0 * 1024 }
         if let retention, let lag = view.checkpointLag, lag != Lag(0, .exact) {

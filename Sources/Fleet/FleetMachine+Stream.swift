@@ -121,6 +121,8 @@ extension FleetMachine {
             case .metrics: (.sideTable(configuration.identity.workerMetricsTableName), "dynamodb:Scan")
             case .shards: (.stream(stream), "kinesis:ListShards")
             case .stream: (.stream(stream), "kinesis:DescribeStreamSummary")
+            case .cloudWatch: (.metrics(configuration.identity.application), "cloudwatch:GetMetricData")
+            case .probe: (.stream(stream), "kinesis:GetShardIterator and kinesis:GetRecords")
             }
         let failure = FleetFailure(
             error, subject, region: configuration.identity.region, endpoint: configuration.identity.endpoint,
@@ -149,6 +151,8 @@ extension FleetMachine {
             }
         case .shards: schedule.nextShardList = now + wait
         case .stream: schedule.nextStreamDescription = now + max(wait, .seconds(5))
+        case .probe: break
+        case .cloudWatch: schedule.nextCloudWatchRead = now + max(wait, MetricLags.interval)
         }
     }
 

@@ -25,7 +25,7 @@ extension FleetMachine {
                     message: "\(table) is not a lease table: \(notALeaseTable); give the application's own with --table"
                 ))
         }
-        for what in [Failing.scan, .shards, .stream, .table, .migration, .leader, .metrics] {
+        for what in [Failing.scan, .shards, .stream, .table, .migration, .leader, .metrics, .probe, .cloudWatch] {
             guard let failing = failures[what] else { continue }
             findings.append(failureFinding(what, failing.failure, count: failing.count))
         }
@@ -55,6 +55,7 @@ extension FleetMachine {
                 case .migration where mode == nil:
                     "whether workers take leases or a 3.x leader assigns them stays unknown, and steal is off"
                 case .metrics: "what the workers report is not shown, and assign is off"
+                case .probe: "lags are estimated"
                 default: "shown without it"
                 }
             return Finding(

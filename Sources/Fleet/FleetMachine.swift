@@ -47,6 +47,12 @@ package struct FleetMachine: Machine {
     /// Shards whose checkpoint is of an earlier stream, sorted.
     var recreatedShards: [String] = []
 
+    /// The measured lags of checkpoints.
+    var probes: LagProbes
+    var isProbeDenied = false
+    /// What workers say of themselves to CloudWatch.
+    var metricLags = MetricLags()
+
     // What our own engine and program say.
     var flows: [String: Flow] = [:]
     var ownWorkers: [String: OwnWorker] = [:]
@@ -84,12 +90,17 @@ package struct FleetMachine: Machine {
         case migration
         case leader
         case metrics
+        case probe
+        case cloudWatch
     }
 
     package init(_ configuration: FleetConfiguration, at now: Timestamp, wallClock: UnixTime) {
         self.configuration = configuration
-        schedule = Schedule(at: now, hasStream: configuration.identity.stream != nil)
+        schedule = Schedule(
+            at: now, hasStream: configuration.identity.stream != nil,
+            readsCloudWatch: configuration.measures.contains(.cloudwatch))
         clock = ServiceClock(at: now, wallClock: wallClock)
+        probes = LagProbes(at: now)
         startedAt = now
         streamMatch = configuration.identity.stream == nil ? nil : .unverified("nothing was read yet")
         failover = configuration.failoverTime.map { FailoverTime($0, .given) } ?? .assumed
@@ -124,6 +135,10 @@ package struct FleetMachine: Machine {
         case .leaderFailed(let error, let info): failed(.leader, error, info, at: now)
         case .workerMetricsRead(let items, let info): workerMetricsRead(items, info, at: now)
         case .workerMetricsFailed(let error, let info): failed(.metrics, error, info, at: now)
+        case .probed(let probe, let answer, let info): probed(probe, answer, info, at: now)
+        case .probeFailed(let probe, let error, let info): probeFailed(probe, error, info, at: now)
+        case .metricLagsRead(let lags, let info): metricLagsRead(lags, info, at: now)
+        case .metricLagsFailed(let error, let info): failed(.cloudWatch, error, info, at: now)
         case .happened(let event): happened(event, at: now)
         case .rowWritten(let item): rowWritten(item, at: now)
         case .ownWorkersChanged(let workers):
@@ -158,6 +173,7 @@ package struct FleetMachine: Machine {
             at: now, table: configuration.identity.table, stream: configuration.identity.stream,
             coordinatorTable: configuration.identity.coordinatorTableName)
         effects += dueSideReads(at: now)
+        effects += dueProbes(at: now) + dueMetricLags(at: now)
         sample(at: now)
         if log.settle(at: now) { schedule.isDirty = true }
         for event in outputGate.flush(at: now) {
@@ -171,7 +187,7 @@ package struct FleetMachine: Machine {
         }
         if let wake = schedule.wake(
             at: now, isScanning: pass != nil || notALeaseTable != nil,
-            heldUntil: [log.heldUntil, outputGate.flushAt].compactMap { $0 }.min())
+            heldUntil: [log.heldUntil, outputGate.flushAt, probes.wake].compactMap { $0 }.min())
         {
             effects.append(.wake(wake))
         }

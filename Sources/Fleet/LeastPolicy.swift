@@ -27,6 +27,8 @@ package struct LeastPolicy: Hashable, Sendable {
         package var workerMetricsTable: String?
         package var publishesMetrics = true
         package var reading = Reading.polling
+        /// How who watches measures lags.
+        package var measures: Set<LagMeasure> = []
 
         package init(application: String, stream: String?, region: String? = nil, account: String? = nil) {
             self.application = application
@@ -45,7 +47,7 @@ package struct LeastPolicy: Hashable, Sendable {
 
     /// What operations are called on.
     package enum Resource: Hashable, Sendable {
-        case stream, consumer, leaseTable, coordinatorTable, workerMetricsTable, metrics
+        case stream, consumer, leaseTable, coordinatorTable, workerMetricsTable, metrics, readMetrics
     }
 
     package struct Grant: Hashable, Sendable {
@@ -56,11 +58,15 @@ package struct LeastPolicy: Hashable, Sendable {
     }
 
     /// All actions of `purpose`, sorted.
-    package static func actions(for purpose: Purpose, _ reading: Reading = .polling) -> [String] {
-        Set(grants(for: purpose, reading).flatMap(\.actions)).sorted()
+    package static func actions(
+        for purpose: Purpose, _ reading: Reading = .polling, measuring measures: Set<LagMeasure> = []
+    ) -> [String] {
+        Set(grants(for: purpose, reading, measuring: measures).flatMap(\.actions)).sorted()
     }
 
-    package static func grants(for purpose: Purpose, _ reading: Reading = .polling) -> [Grant] {
+    package static func grants(
+        for purpose: Purpose, _ reading: Reading = .polling, measuring measures: Set<LagMeasure> = []
+    ) -> [Grant] {
         func kinesis(_ names: [String]) -> [String] { names.map { "kinesis:\($0)" }.sorted() }
         func dynamoDB(_ names: [String]) -> [String] { names.map { "dynamodb:\($0)" }.sorted() }
         let mode = Grant(sid: "FleetMode", resource: .coordinatorTable, actions: dynamoDB(["GetItem"]))
@@ -71,17 +77,19 @@ package struct LeastPolicy: Hashable, Sendable {
             var metrics = ["Scan"]
             if purpose == .operate {
                 stream += ["SplitShard", "MergeShards", "UpdateShardCount"]
-                // A rewind to a time looks for the first record at it.
-                stream += ["GetShardIterator", "GetRecords"]
                 table += ["GetItem", "UpdateItem"]
                 // Whether the worker that shall have a lease still reports.
                 metrics += ["GetItem"]
             }
+            // A rewind to a time looks for the first record at it.
+            if purpose == .operate || measures.contains(.probe) { stream += ["GetShardIterator", "GetRecords"] }
             return [
                 Grant(sid: "Stream", resource: .stream, actions: kinesis(stream)),
                 Grant(sid: "LeaseTable", resource: .leaseTable, actions: dynamoDB(table)), mode,
                 Grant(sid: "WorkerMetrics", resource: .workerMetricsTable, actions: dynamoDB(metrics)),
             ]
+                + (measures.contains(.cloudwatch)
+                    ? [Grant(sid: "Metrics", resource: .readMetrics, actions: ["cloudwatch:GetMetricData"])] : [])
         case .consume:
             let stream: [String]
             let consumer: [Grant]
@@ -111,7 +119,7 @@ package struct LeastPolicy: Hashable, Sendable {
     /// The policy document, indented.
     package static func document(for purpose: Purpose, _ place: Place) -> String {
         var statements: [String] = []
-        for grant in grants(for: purpose, place.reading) {
+        for grant in grants(for: purpose, place.reading, measuring: place.measures) {
             guard let resource = arn(of: grant.resource, place) else { continue }
             var members = [
                 "\"Sid\": \(quoted(grant.sid))", "\"Effect\": \"Allow\"",
@@ -151,6 +159,8 @@ package struct LeastPolicy: Hashable, Sendable {
             return table(place.workerMetricsTable ?? FleetMode.workerMetricsTable(application: place.application))
         // PutMetricData knows no resources; the namespace limits it.
         case .metrics: return place.publishesMetrics ? "*" : nil
+        // GetMetricData knows neither resources nor namespaces.
+        case .readMetrics: return "*"
         }
     }
 

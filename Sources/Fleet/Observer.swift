@@ -10,6 +10,7 @@ package struct Observer: Sendable {
     private let configuration: FleetConfiguration
     private let dynamoDB: DynamoDBClient
     private let kinesis: KinesisClient?
+    private let cloudWatch: CloudWatchClient?
     private let time: TimeSource
     private let publish: @Sendable (FleetSnapshot) -> Void
     private let record: (@Sendable ([String]) -> Void)?
@@ -17,18 +18,22 @@ package struct Observer: Sendable {
 
     /// - Parameters:
     ///   - kinesis: `nil` in table-only mode.
+    ///   - cloudWatch: for a configuration that reads metrics.
     ///   - publish: receives every newer snapshot, in order; must not block.
     ///   - record: receives the lines of a recording, in order.
     package init(
-        _ configuration: FleetConfiguration, dynamoDB: DynamoDBClient, kinesis: KinesisClient?, time: TimeSource,
+        _ configuration: FleetConfiguration, dynamoDB: DynamoDBClient, kinesis: KinesisClient?,
+        cloudWatch: CloudWatchClient? = nil, time: TimeSource,
         record: (@Sendable ([String]) -> Void)? = nil, publish: @escaping @Sendable (FleetSnapshot) -> Void
     ) {
         var configuration = configuration
         configuration.isRecording = record != nil
         if kinesis == nil { configuration.identity.stream = nil }
+        if cloudWatch == nil { configuration.measures.remove(.cloudwatch) }
         self.configuration = configuration
         self.dynamoDB = dynamoDB
         self.kinesis = kinesis
+        self.cloudWatch = cloudWatch
         self.time = time
         self.publish = publish
         self.record = record
@@ -115,6 +120,20 @@ package struct Observer: Sendable {
             } orElse: {
                 .streamDescriptionFailed($0, info())
             }
+        case .readMetricLags(let namespace, let shards, let until):
+            guard let cloudWatch else { return nil }
+            return await answer { () async throws(AWSError) in
+                .metricLagsRead(try await cloudWatch.lags(of: shards, namespace, until: until), info())
+            } orElse: {
+                .metricLagsFailed($0, info())
+            }
+        case .probe(let probe):
+            guard let kinesis else { return nil }
+            return await answer { () async throws(AWSError) in
+                .probed(probe, try await probe.perform(kinesis), info(calls: LagProbe.calls))
+            } orElse: {
+                .probeFailed(probe, $0, info())
+            }
         }
     }
 
@@ -200,17 +219,38 @@ extension Observer {
     /// all: the snapshot's problems then say why.
     package static func observe(
         _ configuration: FleetConfiguration, for duration: Duration, dynamoDB: DynamoDBClient, kinesis: KinesisClient?,
-        time: TimeSource
+        cloudWatch: CloudWatchClient? = nil, time: TimeSource
     ) async throws -> FleetSnapshot {
         let last = Mutex(FleetSnapshot(identity: configuration.identity))
         let mailbox = StopSwitch()
-        let observer = Observer(configuration, dynamoDB: dynamoDB, kinesis: kinesis, time: time) { snapshot in
+        let observer = Observer(
+            configuration, dynamoDB: dynamoDB, kinesis: kinesis, cloudWatch: cloudWatch, time: time
+        ) { snapshot in
             last.withLock { $0 = snapshot }
             if snapshot.isEnough(after: duration, needsShards: kinesis != nil) { mailbox.stop() }
         }
         mailbox.connect(observer.mailbox)
         try await observer.run()
         return last.withLock { $0 }
+    }
+}
+
+extension CloudWatchClient {
+    /// The readers' own word on their lag: KCL's `ProcessTask` metric of each shard (kcl.md §9).
+    fileprivate func lags(
+        of shards: [String], _ namespace: String, until: UnixTime
+    ) async throws(AWSError) -> [MetricLag] {
+        let queries = shards.map {
+            MetricQuery(
+                namespace: namespace, name: "MillisBehindLatest",
+                dimensions: [.init("Operation", "ProcessTask"), .init("ShardId", $0)])
+        }
+        let values = try await newestMaxima(queries, in: until + (.zero - MetricLags.validity)..<until)
+        return zip(shards, values).compactMap { shard, value in
+            value.map {
+                MetricLag(shardID: shard, milliseconds: Int64(min(max($0.value, 0), 1e15)), at: $0.at)
+            }
+        }
     }
 }
 

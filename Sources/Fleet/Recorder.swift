@@ -94,6 +94,36 @@ package struct Recorder: Sendable {
         case .workerMetricsRead(let items, let info):
             return ("metrics", Self.members(info, metrics.changes(to: items)))
         case .workerMetricsFailed(let error, let info): return ("failed", Self.failed("metrics", error, info))
+        case .probed(let probe, let answer, let info):
+            return (
+                "probe",
+                Self.members(
+                    info,
+                    [
+                        "key": .string(probe.leaseKey), "shard": .string(probe.shardID),
+                        "checkpoint": .string(probe.checkpoint.text),
+                        "sub": probe.checkpoint.subSequenceNumber == 0
+                            ? nil : .int(probe.checkpoint.subSequenceNumber),
+                        "unread": answer.firstUnread.map { .int($0.milliseconds) },
+                        "behind": .int(answer.millisBehindLatest),
+                    ])
+            )
+        case .metricLagsRead(let lags, let info):
+            return (
+                "cloudwatch",
+                Self.members(
+                    info,
+                    [
+                        "lags": .list(
+                            lags.map {
+                                [
+                                    "shard": .string($0.shardID), "behind": .int($0.milliseconds),
+                                    "at": .int($0.at.milliseconds),
+                                ]
+                            })
+                    ])
+            )
+        case .metricLagsFailed(let error, let info): return ("failed", Self.failed("cloudwatch", error, info))
         // A program's own lines may hold what it read; a recording never does.
         case .happened(let event) where event.kind == .childOutput: return nil
         case .happened(let event):
@@ -114,7 +144,7 @@ package struct Recorder: Sendable {
                 ]
             )
         case .childrenChanged(let views): return changes(of: views, at: now)
-        case .woke, .tableDescribed, .writabilityChanged, .refreshChanged, .refreshRequested,
+        case .woke, .tableDescribed, .probeFailed, .writabilityChanged, .refreshChanged, .refreshRequested,
             .stopRequested:
             return nil
         }

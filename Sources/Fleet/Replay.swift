@@ -87,7 +87,7 @@ package struct Replay: Sendable {
             case .publish(let snapshot): snapshots.append(snapshot)
             case .wake(let time): wakes.append(time)
             case .scan, .listShards, .describeStream, .describeTable, .readMigrationItem, .readLeader,
-                .readWorkerMetrics, .record:
+                .readWorkerMetrics, .probe, .readMetricLags, .record:
                 break
             }
         }
@@ -125,6 +125,23 @@ package struct Replay: Sendable {
         case "migration": return .migrationItemRead(value["item"].flatMap { Item(wire: $0) }, info)
         case "leader": return .leaderRead(value["item"].flatMap { Item(wire: $0) }, info)
         case "metrics": return .workerMetricsRead(metrics.read(value), info)
+        case "probe":
+            guard let probe = LagProbe(recorded: value, stream: machine.configuration.identity.stream ?? "") else {
+                throw malformed("a probe that is none")
+            }
+            let answer = LagProbe.Answer(
+                firstUnread: value["unread"]?.int.map { UnixTime(milliseconds: Int64($0)) },
+                millisBehindLatest: Int64(value["behind"]?.int ?? 0))
+            return .probed(probe, answer, info)
+        case "cloudwatch":
+            let lags = (value["lags"]?.list ?? []).compactMap { lag in
+                lag["shard"]?.string.map {
+                    MetricLag(
+                        shardID: $0, milliseconds: Int64(lag["behind"]?.int ?? 0),
+                        at: UnixTime(milliseconds: Int64(lag["at"]?.int ?? 0)))
+                }
+            }
+            return .metricLagsRead(lags, info)
         case "failed": return failure(value, info)
         case "workers":
             return .ownWorkersChanged(
@@ -186,6 +203,7 @@ package struct Replay: Sendable {
         case "leader": return .leaderFailed(error, info)
         case "metrics": return .workerMetricsFailed(error, info)
         case "table": return .tableDescriptionFailed(error, info)
+        case "cloudwatch": return .metricLagsFailed(error, info)
         default: return nil
         }
     }
@@ -209,6 +227,16 @@ extension Shard {
             shardID: id, parentShardID: value["parent"]?.string, adjacentParentShardID: value["adjacent"]?.string,
             hashKeyRange: HashKeyRange(start: start, end: end), startingSequenceNumber: value["from"]?.string ?? "0",
             endingSequenceNumber: value["to"]?.string)
+    }
+}
+
+extension LagProbe {
+    fileprivate init?(recorded value: AWSValue, stream: String) {
+        guard let key = value["key"]?.string, let shard = value["shard"]?.string,
+            let checkpoint = Checkpoint(
+                value["checkpoint"]?.string ?? "", subSequenceNumber: Int64(value["sub"]?.int ?? 0))
+        else { return nil }
+        self.init(stream: stream, leaseKey: key, shardID: shard, checkpoint: checkpoint)
     }
 }
 

@@ -81,7 +81,7 @@ struct Connection: Sendable {
     var time: TimeSource
     /// Shown wherever it is not AWS itself.
     var endpoint: String?
-    /// Where metrics go; `nil` where none are published.
+    /// Where metrics go and come from; `nil` for a worker that publishes none.
     private(set) var cloudWatch: CloudWatchClient?
     private let curl: CurlTransport?
     /// Credentials that expire.
@@ -91,6 +91,7 @@ struct Connection: Sendable {
     init(_ options: ConnectionOptions, host: SystemHost = SystemHost()) async throws {
         let kinesis: ServicePlan
         let dynamoDB: ServicePlan
+        let cloudWatch: ServicePlan
         let shared: SharedConfiguration
         do throws(AWSConfigurationError) {
             let region: String? =
@@ -104,11 +105,14 @@ struct Connection: Sendable {
             }
             kinesis = try plan(.kinesis)
             dynamoDB = try plan(.dynamodb)
+            cloudWatch = ServicePlan(
+                region: region, endpoint: try Self.commonEndpoint(options), chain: kinesis.chain)
             shared = try SharedConfiguration(host: host, profile: options.profile)
         } catch {
             throw Failure(error.message, status: .usage)
         }
-        try await self.init(kinesis: kinesis, dynamoDB: dynamoDB, shared: shared, proxy: nil, host: host)
+        try await self.init(
+            kinesis: kinesis, dynamoDB: dynamoDB, cloudWatch: cloudWatch, shared: shared, proxy: nil, host: host)
     }
 
     /// Over libcurl, by plans of both services, and of CloudWatch where metrics are published.
@@ -202,7 +206,11 @@ struct Connection: Sendable {
             service == .kinesis
             ? (options.kinesisEndpoint, "--kinesis-endpoint") : (options.dynamoDBEndpoint, "--dynamodb-endpoint")
         if let text = own.0 { return try SharedConfiguration.checked(endpoint: text, from: own.1) }
-        return try options.endpointURL.map { text throws(AWSConfigurationError) in
+        return try commonEndpoint(options)
+    }
+
+    private static func commonEndpoint(_ options: ConnectionOptions) throws(AWSConfigurationError) -> Endpoint? {
+        try options.endpointURL.map { text throws(AWSConfigurationError) in
             try SharedConfiguration.checked(endpoint: text, from: "--endpoint-url")
         }
     }

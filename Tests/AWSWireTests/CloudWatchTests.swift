@@ -57,6 +57,53 @@ import Testing
                 + "&MetricData.member.1.StatisticValues.Maximum=3")
     }
 
+    @Test("GetMetricData asks for each metric and takes its newest value, over several pages") func read() async throws
+    {
+        func page(_ members: String, token: String = "") -> Response {
+            .json(
+                """
+                <GetMetricDataResponse xmlns="http://monitoring.amazonaws.com/doc/2010-08-01/"><GetMetricDataResult>
+                  <MetricDataResults>\(members)</MetricDataResults>\(token)
+                </GetMetricDataResult></GetMetricDataResponse>
+                """)
+        }
+        func member(_ id: String, _ values: [(String, String)]) -> String {
+            "<member><Id>\(id)</Id><Label>x</Label><Timestamps>"
+                + values.map { "<member>\($0.0)</member>" }.joined() + "</Timestamps><Values>"
+                + values.map { "<member>\($0.1)</member>" }.joined() + "</Values></member>"
+        }
+        let old = ("2026-01-31T11:57:00Z", "5.0")
+        let new = ("2026-01-31T11:58:00Z", "7.5")
+        let transport = ScriptedTransport([
+            .success(page(member("m1", [old]) + member("m9", [new]), token: "<NextToken>more</NextToken>")),
+            .success(page(member("m1", [new, old]) + member("m0", []))),
+        ])
+        let queries = ["a b", "c"].map {
+            MetricQuery(namespace: "words app", name: "MillisBehindLatest", dimensions: [.init("ShardId", $0)])
+        }
+        let values = try await client(transport).newestMaxima(queries, in: time.wall + .seconds(-300)..<time.wall)
+        #expect(values == [nil, MetricValue(at: time.wall + .seconds(-120), value: 7.5)])
+        let bodies = transport.requests.map { String(decoding: $0.body, as: UTF8.self) }
+        let form = [
+            "Action=GetMetricData&Version=2010-08-01&StartTime=2026-01-31T11%3A55%3A00.000Z",
+            "&EndTime=2026-01-31T12%3A00%3A00.000Z&ScanBy=TimestampDescending",
+            "&MetricDataQueries.member.1.Id=m0",
+            "&MetricDataQueries.member.1.MetricStat.Metric.Namespace=words%20app",
+            "&MetricDataQueries.member.1.MetricStat.Metric.MetricName=MillisBehindLatest",
+            "&MetricDataQueries.member.1.MetricStat.Metric.Dimensions.member.1.Name=ShardId",
+            "&MetricDataQueries.member.1.MetricStat.Metric.Dimensions.member.1.Value=a%20b",
+            "&MetricDataQueries.member.1.MetricStat.Period=60&MetricDataQueries.member.1.MetricStat.Stat=Maximum",
+            "&MetricDataQueries.member.2.Id=m1",
+            "&MetricDataQueries.member.2.MetricStat.Metric.Namespace=words%20app",
+            "&MetricDataQueries.member.2.MetricStat.Metric.MetricName=MillisBehindLatest",
+            "&MetricDataQueries.member.2.MetricStat.Metric.Dimensions.member.1.Name=ShardId",
+            "&MetricDataQueries.member.2.MetricStat.Metric.Dimensions.member.1.Value=c",
+            "&MetricDataQueries.member.2.MetricStat.Period=60&MetricDataQueries.member.2.MetricStat.Stat=Maximum",
+        ]
+        #expect(bodies.first == form.joined())
+        #expect(bodies.last?.hasSuffix("&NextToken=more") == true)
+    }
+
     @Test("A throttled put is sent again, and an outage ends after three attempts") func retries() async throws {
         let throttle = CredentialRoleTests.error("Throttling", "Rate exceeded", status: 400)
         let transport = ScriptedTransport([.success(throttle), .success(Self.answer)])

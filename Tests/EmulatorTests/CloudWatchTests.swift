@@ -37,13 +37,43 @@ import Testing
         }
     }
 
-    @Test("What is no PutMetricData is refused in XML")
+    @Test("The newest minute's maximum is read back, whatever the order of the dimensions", arguments: Door.allCases)
+    func readBack(door: Door) async throws {
+        try await through(door) { (subject) async throws in
+            let client = client(subject)
+            for (minute, value) in [(0, 9.0), (1, 4), (1, 6)] {
+                var datum = datum("MillisBehindLatest", value, shard: "a&b=ä")
+                datum.at = TestClock.start + .seconds(minute * 60)
+                try await client.putMetricData(namespace: "words app", [datum])
+            }
+            func query(_ namespace: String, _ shard: String) -> MetricQuery {
+                MetricQuery(
+                    namespace: namespace, name: "MillisBehindLatest",
+                    dimensions: [.init("ShardId", shard), .init("Operation", "ProcessTask")])
+            }
+            let queries = [query("words app", "a&b=ä"), query("words app", "c"), query("other", "a&b=ä")]
+            let start = UnixTime(milliseconds: TestClock.start.milliseconds / 60_000 * 60_000)
+            let all = try await client.newestMaxima(queries, in: start..<start + .seconds(180))
+            #expect(all == [MetricValue(at: start + .seconds(60), value: 6), nil, nil])
+            let first = try await client.newestMaxima(queries, in: start..<start + .seconds(60))
+            #expect(first == [MetricValue(at: start, value: 9), nil, nil])
+        }
+    }
+
+    @Test("What is no PutMetricData and no GetMetricData is refused in XML")
     func refused() async throws {
         let clock = TestClock()
         let emulator = Emulator(configuration: .immediate, time: clock.source)
         for (body, code) in [
             ("Action=GetMetricStatistics&Version=2010-08-01", "InvalidAction"), ("", "InvalidAction"),
             ("Action=PutMetricData", "MissingParameter"), ("Action=PutMetricData&Namespace=a", "MissingParameter"),
+            ("Action=GetMetricData", "MissingParameter"),
+            ("Action=GetMetricData&StartTime=x&EndTime=2026-01-31T12:00:00Z", "InvalidParameterValue"),
+            ("Action=GetMetricData&StartTime=2026-01-31T12:00:00Z&EndTime=2026-01-31T12:00:00Z", "ValidationError"),
+            (
+                "Action=GetMetricData&StartTime=2026-01-31T12:00:00Z&EndTime=2026-01-31T12:01:00Z"
+                    + "&MetricDataQueries.member.1.Id=x", "ValidationError"
+            ),
             ("Action=PutMetricData&Namespace=a&MetricData.member.1.MetricName=x", "InvalidParameterValue"),
             ("Action=PutMetricData&Namespace=%&%ff=%zz&MetricData.member.1.MetricName=x%", "InvalidParameterValue"),
         ] {

@@ -23,12 +23,15 @@ struct CheckCommand: AsyncParsableCommand {
     @Option(help: "Age of the newest checkpointed record that is too much, such as 5m; not judged without.")
     var maxCheckpointAge: Duration?
 
+    @OptionGroup var lag: LagOptions
+
     @Option(help: "How long to watch.")
     var observe: Duration = .seconds(12)
 
     func run() async throws {
-        let fleet = try await self.fleet.open(SystemHost())
+        var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
+        try lag.apply(to: &fleet.configuration)
         let snapshot = try await fleet.watch(for: observe)
         let check = Check(
             snapshot, limits: Check.Limits(lag: maxLag, checkpointAge: maxCheckpointAge),

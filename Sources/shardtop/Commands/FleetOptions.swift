@@ -75,7 +75,7 @@ struct OpenFleet {
     func watch(for duration: Duration) async throws -> FleetSnapshot {
         try await Observer.observe(
             configuration, for: duration, dynamoDB: connection.dynamoDB,
-            kinesis: stream == nil ? nil : connection.kinesis, time: connection.time)
+            kinesis: stream == nil ? nil : connection.kinesis, cloudWatch: connection.cloudWatch, time: connection.time)
     }
 
     /// Watches for `duration` and returns what was seen, or fails with the reason that nothing was.

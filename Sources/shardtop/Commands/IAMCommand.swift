@@ -46,8 +46,13 @@ struct IAMCommand: ParsableCommand {
         var application: String
         @OptionGroup var place: Place
 
+        @Option(help: "What `watch` is told to measure lags by: probe, cloudwatch.")
+        var lag: [LagMeasure] = []
+
         func run() throws {
-            Output.print(LeastPolicy.document(for: .watch, place.of(application)))
+            var place = place.of(application)
+            place.measures = Set(lag)
+            Output.print(LeastPolicy.document(for: .watch, place))
         }
     }
 

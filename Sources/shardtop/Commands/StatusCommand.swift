@@ -26,6 +26,7 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
     var watch = false
 
     @OptionGroup var refresh: RefreshOptions
+    @OptionGroup var lag: LagOptions
 
     func run() async throws {
         guard watch else {
@@ -39,12 +40,14 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
         var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
         try refresh.apply(to: &fleet.configuration)
+        try lag.apply(to: &fleet.configuration)
         try await follow(fleet, until: interruption)
     }
 
     private func once() async throws {
-        let fleet = try await self.fleet.open(SystemHost())
+        var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
+        try lag.apply(to: &fleet.configuration)
         let snapshot = try await fleet.observe(for: observe)
         Output.printBlock(StatusReport.text(snapshot, as: format ?? .table))
     }
@@ -55,7 +58,8 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
             of: FleetSnapshot.self, bufferingPolicy: .bufferingNewest(1))
         let observer = Observer(
             fleet.configuration, dynamoDB: fleet.connection.dynamoDB,
-            kinesis: fleet.stream == nil ? nil : fleet.connection.kinesis, time: fleet.connection.time,
+            kinesis: fleet.stream == nil ? nil : fleet.connection.kinesis, cloudWatch: fleet.connection.cloudWatch,
+            time: fleet.connection.time,
             publish: { continuation.yield($0) })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await observer.run() }

@@ -19,6 +19,7 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
     @OptionGroup var screen: ScreenOptions
 
     @OptionGroup var refresh: RefreshOptions
+    @OptionGroup var lag: LagOptions
 
     @Option(help: "Write what changes as NDJSON, for `replay`.")
     var record: String?
@@ -48,6 +49,7 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
         var fleet = try await self.fleet.open(host)
         defer { fleet.close() }
         try refresh.apply(to: &fleet.configuration)
+        try lag.apply(to: &fleet.configuration)
         let recording = try record.map { try LineFile($0, truncating: true) }
         if let interruption {
             return try await HeadlessWatch(fleet, listen: listen.flatMap { ListenAddress($0) }, recording: recording)
@@ -90,7 +92,8 @@ enum FleetScreen {
         let screen = try Screen(options, purpose: purpose, host: host, time: connection.time, doors: doors)
         let observer = Observer(
             configuration, dynamoDB: connection.dynamoDB,
-            kinesis: configuration.identity.stream == nil ? nil : connection.kinesis, time: connection.time,
+            kinesis: configuration.identity.stream == nil ? nil : connection.kinesis, cloudWatch: connection.cloudWatch,
+            time: connection.time,
             record: recording?.recorder,
             publish: { screen.show($0) })
         post.set(observer, screen)
