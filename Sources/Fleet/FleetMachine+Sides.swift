@@ -56,7 +56,9 @@ extension FleetMachine {
 
     private mutating func wantSides(at now: Timestamp) {
         guard scans > 0 else { return }
-        if !hasCoordinatorTable {
+        // Workers that are held at 2.x elect without a lock.
+        let electsWithLock = if case .takers? = mode { false } else { true }
+        if !hasCoordinatorTable || !electsWithLock {
             schedule.nextLeaderRead = .never
         } else if schedule.nextLeaderRead == .never {
             schedule.nextLeaderRead = now
