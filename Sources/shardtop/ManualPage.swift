@@ -58,9 +58,20 @@ struct ManualPage {
     }
 
     private func arguments(_ command: AWSValue) -> [AWSValue] {
-        (command["arguments"]?.list ?? []).filter { argument in
-            Self.isShown(argument) && !["help", "version"].contains(argument["preferredName"]?["name"]?.string)
+        var shown: [AWSValue] = []
+        for argument in command["arguments"]?.list ?? [] {
+            let name = argument["preferredName"]?["name"]?.string ?? ""
+            guard Self.isShown(argument), !["help", "version"].contains(name) else { continue }
+            // A flag and its opposite say the same of themselves: they stand together.
+            if let last = shown.last, let positive = last["preferredName"]?["name"]?.string, name == "no-\(positive)",
+                last["abstract"] == argument["abstract"]
+            {
+                shown[shown.count - 1]["opposite"] = .string(name)
+            } else {
+                shown.append(argument)
+            }
         }
+        return shown
     }
 
     private func options(_ command: AWSValue) -> [AWSValue] {
@@ -99,7 +110,9 @@ struct ManualPage {
             switch argument["kind"]?.string {
             case "positional": "\\fI\(value)\\fR"
             case "option": "\\fB\(Self.escaped(Self.dashed(argument)))\\fR \\fI\(value)\\fR"
-            default: "\\fB\(Self.escaped(Self.dashed(argument)))\\fR"
+            default:
+                "\\fB\(Self.escaped(Self.dashed(argument)))\\fR"
+                    + (argument["opposite"]?.string.map { ", \\fB\(Self.escaped("--" + $0))\\fR" } ?? "")
             }
         var text = argument["abstract"]?.string ?? ""
         if let standard = argument["defaultValue"]?.string { text += " (default: \(standard))" }

@@ -21,7 +21,7 @@ struct Shardtop: AsyncParsableCommand {
         subcommands: [
             DemoCommand.self, WatchCommand.self, ConsumeCommand.self, EmulateCommand.self, PutCommand.self,
             StatusCommand.self, CheckCommand.self, AppsCommand.self, LeaseCommand.self, ShardCommand.self,
-            StreamCommand.self, IAMCommand.self, ReplayCommand.self, SimulateCommand.self,
+            StreamCommand.self, IAMCommand.self, ReplayCommand.self, ConfigCommand.self, SimulateCommand.self,
         ],
         defaultSubcommand: DemoCommand.self)
 

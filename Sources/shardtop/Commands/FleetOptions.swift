@@ -1,5 +1,6 @@
 import ArgumentParser
 import CurlTransport
+import Dashboard
 import Fleet
 import KinesisConsumer
 import Machine
@@ -25,39 +26,47 @@ struct FleetOptions: ParsableArguments {
     @Option(help: "The fleet's failoverTimeMillis, where it is known.")
     var failoverTime: Duration?
 
-    @Flag(help: "Allow actions. SHARDTOP_READ_ONLY=1 beats it.")
+    @Flag(help: "Allow actions. SHARDTOP_READ_ONLY=1 and read_only in the settings beat it.")
     var write = false
 
     @OptionGroup var connection: ConnectionOptions
 
-    func isWritable(_ host: SystemHost) -> Bool { write && !host.isReadOnly }
-
     /// Finds the fleet that is meant, and how to talk to it: by the flags, or by a `.properties` file with the flags
-    /// before it.
+    /// before it, and by the settings behind them.
     func open(_ host: SystemHost) async throws -> OpenFleet {
-        var identity = FleetIdentity(
-            application: application, table: table, stream: stream, region: "",
-            role: connection.role, isWritable: isWritable(host))
+        let settings = try Settings(host)
+        var identity = FleetIdentity(application: application, table: table, stream: stream, region: "")
         var failoverTime = self.failoverTime
+        var connection = connection
         let found: Connection
         if application.hasSuffix(".properties") {
-            let settings = try DaemonSettings(application, connection, watching: stream, host: host)
-            let worker = settings.daemon.worker
+            let file = try DaemonSettings(application, connection, watching: stream, host: host)
+            let worker = file.daemon.worker
             identity.application = worker.applicationName
             identity.table = table ?? worker.tableName
             identity.stream = stream ?? worker.streamName
             identity.coordinatorTable = worker.coordinatorStateTable
-            identity.workerMetricsTable = settings.workerMetricsTable
-            failoverTime = failoverTime ?? settings.failoverTimeOfFile
-            found = try await settings.connection(host: host)
+            identity.workerMetricsTable = file.workerMetricsTable
+            failoverTime = failoverTime ?? file.failoverTimeOfFile
+            found = try await file.connection(host: host)
         } else {
+            identity.table = table ?? settings.text(.table, application: application) ?? application
+            identity.stream = stream ?? settings.text(.stream, application: application)
+            try settings.complete(&connection, for: application, host)
             found = try await Connection(connection, host: host)
         }
         identity.region = found.region
         identity.endpoint = found.endpoint
+        identity.role = connection.role
+        identity.isWritable = settings.allows(
+            write: write, application: identity.application, connection: connection, host)
         return OpenFleet(
-            connection: found, configuration: FleetConfiguration(identity: identity, failoverTime: failoverTime),
-            host: host)
+            connection: found,
+            configuration: FleetConfiguration(
+                identity: identity,
+                failoverTime: failoverTime
+                    ?? settings.duration(.failoverTime, application: identity.application)),
+            host: host, settings: settings)
     }
 }
 
@@ -66,6 +75,7 @@ struct OpenFleet {
     let connection: Connection
     var configuration: FleetConfiguration
     let host: SystemHost
+    let settings: Settings
 
     var stream: String? { configuration.identity.stream }
 
@@ -105,10 +115,11 @@ struct OpenFleet {
 struct RefreshOptions: ParsableArguments {
     @Option(
         help: """
-            How often to read the table. `auto` is 5 s; less often where that takes more than --max-rcu, where reads \
-            are throttled, and where nothing changed for a minute (10 s) or three (20 s), until something does.
+            How often to read the table. `auto`, the default, is 5 s; less often where that takes more than --max-rcu, \
+            where reads are throttled, and where nothing changed for a minute (10 s) or three (20 s), until something \
+            does.
             """)
-    var refresh = "auto"
+    var refresh: String?
 
     @Option(
         name: .customLong("max-rcu"),
@@ -124,12 +135,15 @@ struct RefreshOptions: ParsableArguments {
         }
     }
 
-    func apply(to configuration: inout FleetConfiguration) throws {
-        configuration.refresh = try rate()
-        configuration.readUnitsPerSecondMax = readUnitsMax
+    /// By flag, else by the settings.
+    func apply(to fleet: inout OpenFleet) throws {
+        let application = fleet.configuration.identity.application
+        fleet.configuration.refresh = try rate(refresh ?? fleet.settings.text(.refresh) ?? "auto")
+        fleet.configuration.readUnitsPerSecondMax =
+            readUnitsMax ?? fleet.settings.number(.readUnitsMax, application: application)
     }
 
-    private func rate() throws -> RefreshRate {
+    private func rate(_ refresh: String) throws -> RefreshRate {
         if refresh == "auto" { return .auto }
         guard let interval = Duration(argument: refresh), interval >= .seconds(1) else {
             throw Failure("--refresh \(refresh): give auto, or a time of a second or more", status: .usage)
@@ -159,6 +173,7 @@ struct ActionOptions: ParsableArguments {
         }
         for line in plan.lines { Output.error(line) }
         if dryRun { return }
+        try Settings(SystemHost()).check(reason: reason)
         try confirm(plan, typed)
         switch await actor.perform(plan, reason: reason) {
         case .written: Output.print("done: \(plan.title)")
@@ -186,9 +201,4 @@ struct ActionOptions: ParsableArguments {
         Output.error("Type \(answer) to do it: ")
         guard readLine() == answer else { throw Failure("nothing was written", status: .refused) }
     }
-}
-
-extension SystemHost {
-    /// Whoever set this wants no action from this machine, whatever a command line says.
-    var isReadOnly: Bool { variable("SHARDTOP_READ_ONLY") == "1" }
 }

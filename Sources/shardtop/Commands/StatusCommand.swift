@@ -39,7 +39,7 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
         let interruption = Interruption()
         var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
-        try refresh.apply(to: &fleet.configuration)
+        try refresh.apply(to: &fleet)
         try lag.apply(to: &fleet.configuration)
         try await follow(fleet, until: interruption)
     }

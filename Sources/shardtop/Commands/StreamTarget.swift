@@ -1,6 +1,7 @@
 import AWSWire
 import ArgumentParser
 import CurlTransport
+import Dashboard
 import Fleet
 import Leases
 
@@ -9,7 +10,7 @@ struct StreamTarget: ParsableArguments {
     @Argument(help: "The stream.")
     var stream: String
 
-    @Flag(help: "Allow it. SHARDTOP_READ_ONLY=1 beats it.")
+    @Flag(help: "Allow it. SHARDTOP_READ_ONLY=1 and read_only in the settings beat it.")
     var write = false
 
     @OptionGroup var connection: ConnectionOptions
@@ -22,7 +23,8 @@ struct StreamTarget: ParsableArguments {
         let host = SystemHost()
         let connection = try await Connection(self.connection, host: host)
         defer { connection.close() }
-        let isWritable = write && !host.isReadOnly
+        let isWritable = try Settings(host).allows(
+            write: write, application: nil, connection: self.connection, host)
         guard isWritable || action.dryRun else {
             throw Failure(
                 "\(command) changes the stream: allow it with --write, or look with --dry-run", status: .refused)

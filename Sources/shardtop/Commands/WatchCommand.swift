@@ -24,6 +24,9 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
     @Option(help: "Write what changes as NDJSON, for `replay`.")
     var record: String?
 
+    @Option(help: "With --write: why, for the audit of each action.")
+    var reason: String?
+
     @Flag(help: "No screen.")
     var headless = false
 
@@ -48,8 +51,9 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
         let host = SystemHost()
         var fleet = try await self.fleet.open(host)
         defer { fleet.close() }
-        try refresh.apply(to: &fleet.configuration)
+        try refresh.apply(to: &fleet)
         try lag.apply(to: &fleet.configuration)
+        if fleet.configuration.identity.isWritable { try fleet.settings.check(reason: reason) }
         let recording = try record.map { try LineFile($0, truncating: true) }
         if let interruption {
             return try await HeadlessWatch(fleet, listen: listen.flatMap { ListenAddress($0) }, recording: recording)
@@ -57,7 +61,7 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
         }
         try await FleetScreen.run(
             fleet.configuration, fleet.connection, screen, host: host, purpose: .watch, actor: fleet.actor,
-            recording: recording)
+            reason: reason, recording: recording)
     }
 }
 
@@ -75,13 +79,14 @@ enum FleetScreen {
     @discardableResult
     static func run(
         _ configuration: FleetConfiguration, _ connection: Connection, _ options: ScreenOptions, host: SystemHost,
-        purpose: Model.Configuration.Purpose, actor: Operator, recording: LineFile? = nil, engine: Engine? = nil
+        purpose: Model.Configuration.Purpose, actor: Operator, reason: String? = nil, recording: LineFile? = nil,
+        engine: Engine? = nil
     ) async throws -> Screen.End {
         let post = ObserverBox()
         let doors = Screen.Doors(
             plan: { request, snapshot in try request.plan(in: snapshot) },
             perform: { plan in
-                let outcome = await actor.perform(plan)
+                let outcome = await actor.perform(plan, reason: reason)
                 post.observer?.note(plan, outcome)
                 return outcome
             },

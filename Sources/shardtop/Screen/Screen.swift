@@ -52,14 +52,15 @@ final class Screen: Sendable {
     init(
         _ options: ScreenOptions, purpose: Model.Configuration.Purpose, host: SystemHost, time: TimeSource, doors: Doors
     ) throws {
-        themes = try options.themes(host)
-        hasMouse = !options.noMouse
+        let look = try options.look(host)
+        themes = look.themes
+        hasMouse = look.hasMouse
         do {
-            terminal = try CursesTerminal(wanted: options.depth(host), hasMouse: hasMouse)
+            terminal = try CursesTerminal(wanted: look.depth, hasMouse: hasMouse)
         } catch {
             throw Failure("\(error); use --headless, or `shardtop status`")
         }
-        symbols = options.ascii ? .ascii : .unicode
+        symbols = look.isASCII ? .ascii : .unicode
         self.purpose = purpose
         self.doors = doors
         self.time = time

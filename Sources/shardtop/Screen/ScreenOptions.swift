@@ -8,26 +8,44 @@ struct ScreenOptions: ParsableArguments {
     @Option(help: "A theme by name, or a btop .theme file.")
     var theme: String?
 
-    @Flag(help: "No colours; NO_COLOR does the same.")
-    var noColor = false
+    @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Colours, or none; NO_COLOR does without.")
+    var color: Bool?
 
-    @Flag(help: "ASCII instead of box drawing and symbols.")
-    var ascii = false
+    @Flag(
+        inversion: .prefixedNo, exclusivity: .chooseLast,
+        help: "ASCII instead of box drawing and symbols, or those again.")
+    var ascii: Bool?
 
-    @Flag(help: "Leave the mouse to the terminal, so that text can be selected.")
-    var noMouse = false
+    @Flag(
+        inversion: .prefixedNo, exclusivity: .chooseLast,
+        help: "Take the mouse, or leave it to the terminal, so that text can be selected.")
+    var mouse: Bool?
 
-    /// The colours that are wanted; `nil` for what the terminal can do.
-    func depth(_ host: SystemHost) -> ColorDepth? {
-        noColor || host.variable("NO_COLOR") != nil ? .mono : nil
-    }
-
-    /// Themes by name: the bundled ones, and the one that a file was given for.
-    func themes(_ host: SystemHost) throws -> ThemeShelf {
+    /// What is wanted: by flag, else by the settings.
+    func look(_ host: SystemHost) throws -> ScreenLook {
+        let settings = try Settings(host)
         var shelf = ThemeShelf(host: host)
-        if let theme { try shelf.choose(theme) }
-        return shelf
+        if let theme {
+            try shelf.choose(theme)
+        } else if let name = settings.text(.theme) {
+            do { try shelf.choose(name) } catch let failure as Failure {
+                throw Failure("\(failure.message) (theme: \(settings.place(of: .theme)))", status: .usage)
+            }
+        }
+        return ScreenLook(
+            themes: shelf, depth: color ?? settings.flag(.color) ? nil : .mono,
+            isASCII: ascii ?? settings.flag(.ascii), hasMouse: mouse ?? settings.flag(.mouse))
     }
+}
+
+/// How the screen looks, with the settings behind the flags.
+struct ScreenLook: Sendable {
+    /// By name: the bundled themes, and the one that a file was given for.
+    var themes: ThemeShelf
+    /// `nil` for what the terminal can do.
+    var depth: ColorDepth?
+    var isASCII: Bool
+    var hasMouse: Bool
 }
 
 /// The themes of the binary, and the user's: in shardtop's own directory, then in btop's.
@@ -64,8 +82,7 @@ struct ThemeShelf: Sendable {
     }
 
     private var directories: [String] {
-        let home = host.homeDirectory ?? ""
-        let configuration = host.variable("XDG_CONFIG_HOME") ?? "\(home)/.config"
+        let configuration = host.configurationDirectory
         return ["\(configuration)/shardtop/themes", "\(configuration)/btop/themes", "/usr/share/btop/themes"]
     }
 
