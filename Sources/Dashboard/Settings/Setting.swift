@@ -48,6 +48,9 @@ struct Setting: Hashable, Sendable {
             key: .mouse, kind: .flag, standard: .flag(true), scopes: [.everywhere],
             help: "false: the mouse is left to the terminal, so that text can be selected."),
         Setting(
+            key: .accessible, kind: .flag, standard: .flag(false), scopes: [.everywhere],
+            help: "true: plain lines instead of a screen, for screen readers and braille displays."),
+        Setting(
             key: .refresh, kind: .refresh, standard: .text("auto"), scopes: [.everywhere],
             help: "How often a table is read: \"auto\", or a time of a second or more, such as \"10s\"."),
         Setting(

@@ -2,7 +2,7 @@ import Machine
 
 /// The name of a setting, in the file and, in capitals after `SHARDTOP_`, as a variable.
 package enum SettingKey: String, CaseIterable, Hashable, Sendable {
-    case theme, color, ascii, mouse
+    case theme, color, ascii, mouse, accessible
     case refresh
     case readUnitsMax = "max_rcu"
     case failoverTime = "failover_time"

@@ -73,7 +73,7 @@ struct DemoCommand: AsyncParsableCommand, HandlesSignals {
             try await EmulateCommand.serve(
                 fleet.emulator, port: $0, limits: EmulatorServer.Limits(openFilesMax: OpenFiles.allowed))
         }
-        let isDrawn = !headless && Output.isTerminal && events != "-"
+        let isDrawn = try !headless && events != "-" && (Output.isTerminal || screen.isAccessible(SystemHost()))
         try await withThrowingTaskGroup(of: Void.self) { group in
             if let server { group.addTask { await server.run() } }
             group.addTask { await fleet.producer.run() }
@@ -117,9 +117,16 @@ struct DemoCommand: AsyncParsableCommand, HandlesSignals {
     private func draw(_ fleet: DemoFleet, _ script: Scenario?) async throws {
         let host = SystemHost()
         let desk = DemoDesk(fleet)
-        try await FleetScreen.run(
-            desk.configuration, fleet.connection, screen, host: host, purpose: .demo,
-            actor: desk.actor(AuditFile.log(host)), engine: desk.engine(script))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try await FleetScreen.run(
+                    desk.configuration, fleet.connection, screen, host: host, purpose: .demo,
+                    actor: desk.actor(AuditFile.log(host)), engine: desk.engine(script))
+            }
+            if let duration { group.addTask { try? await fleet.time.sleep(for: duration) } }
+            try await group.next()
+            group.cancelAll()
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CTerminal
 import CurlTransport
+import Dashboard
 import Fleet
 import Machine
 
@@ -22,11 +23,20 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
     @Option(help: "table (the default), json, csv or prometheus (text format 0.0.4).")
     var format: StatusReport.Format?
 
+    @Flag(inversion: .prefixedNo, exclusivity: .chooseLast, help: "Plain lines that a screen reader reads, or a table.")
+    var accessible: Bool?
+
     @Flag(help: "Go on, one JSON object a line.")
     var watch = false
 
     @OptionGroup var refresh: RefreshOptions
     @OptionGroup var lag: LagOptions
+
+    func validate() throws {
+        guard accessible != true || format == nil && !watch else {
+            throw ValidationError("--accessible is a format of its own; to go on, `watch APPLICATION --accessible`")
+        }
+    }
 
     func run() async throws {
         guard watch else {
@@ -49,6 +59,9 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
         defer { fleet.close() }
         try lag.apply(to: &fleet.configuration)
         let snapshot = try await fleet.observe(for: observe)
+        if format == nil, accessible ?? fleet.settings.flag(.accessible) {
+            return Narrator.report(snapshot).forEach(Output.print)
+        }
         Output.printBlock(StatusReport.text(snapshot, as: format ?? .table))
     }
 

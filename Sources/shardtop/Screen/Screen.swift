@@ -28,22 +28,25 @@ final class Screen: Sendable {
         case headless
     }
 
-    private let terminal: CursesTerminal
+    /// `nil` where there are plain lines in place of a picture.
+    private let terminal: CursesTerminal?
+    /// What ends it then, besides a typed line.
+    let interruption: Interruption?
     private let doors: Doors
-    private let time: TimeSource
-    private let themes: ThemeShelf
+    let time: TimeSource
+    let themes: ThemeShelf
     private let symbols: Symbols
-    private let events: AsyncStream<ModelEvent>
+    let events: AsyncStream<ModelEvent>
     private let continuation: AsyncStream<ModelEvent>.Continuation
     /// Not drawn yet.
-    private let latest = Mutex<FleetSnapshot?>(nil)
+    let latest = Mutex<FleetSnapshot?>(nil)
     /// By which plans are made, also while the picture is frozen.
     private let newest = Mutex<FleetSnapshot?>(nil)
     /// Lines of the protocol that the model has not seen; beyond a limit the oldest go, so that a flood of them pushes
     /// out no key.
     private let traced = Mutex<Deque<TraceLine>>([])
     private static let tracedMax = 2000
-    private let purpose: Model.Configuration.Purpose
+    let purpose: Model.Configuration.Purpose
     private let hasMouse: Bool
 
     /// At most so many frames a second are drawn.
@@ -55,10 +58,12 @@ final class Screen: Sendable {
         let look = try options.look(host)
         themes = look.themes
         hasMouse = look.hasMouse
+        // Before anything is shown, so that a signal that comes early is not lost.
+        interruption = look.isAccessible ? Interruption() : nil
         do {
-            terminal = try CursesTerminal(wanted: look.depth, hasMouse: hasMouse)
+            terminal = look.isAccessible ? nil : try CursesTerminal(wanted: look.depth, hasMouse: hasMouse)
         } catch {
-            throw Failure("\(error); use --headless, or `shardtop status`")
+            throw Failure("\(error); use --accessible, --headless, or `shardtop status`")
         }
         symbols = look.isASCII ? .ascii : .unicode
         self.purpose = purpose
@@ -86,22 +91,23 @@ final class Screen: Sendable {
     }
 
     func run() async -> End {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { [terminal, continuation] in
+        guard let terminal else { return await narrate() }
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask { [continuation] in
                 for await event in terminal.events { continuation.yield(.terminal(event)) }
                 continuation.yield(.terminal(.closed))
             }
             group.addTask { [time, continuation] in
                 while (try? await time.sleep(for: .seconds(1))) != nil { continuation.yield(.ticked(time.now())) }
             }
-            let end = await loop()
+            let end = await loop(terminal)
             group.cancelAll()
             terminal.close()
             return end
         }
     }
 
-    private func loop() async -> End {
+    private func loop(_ terminal: CursesTerminal) async -> End {
         let size = terminal.size
         var model = Model(
             Model.Configuration(
@@ -153,11 +159,12 @@ final class Screen: Sendable {
 
     private func makeLook(_ name: String) -> Look {
         let theme = (try? themes.theme(name)) ?? BundledThemes.theme(BundledThemes.standard)
-        return Look(theme: (theme ?? Theme.parse("", name: name).theme).reduced(to: terminal.depth), symbols: symbols)
+        return Look(
+            theme: (theme ?? Theme.parse("", name: name).theme).reduced(to: terminal?.depth ?? .mono), symbols: symbols)
     }
 
     /// Returns where the screen ends.
-    private func perform(_ effect: ModelEffect) -> End? {
+    func perform(_ effect: ModelEffect) -> End? {
         switch effect {
         case .makePlan(let request): makePlan(request)
         case .perform(let plan):
@@ -165,13 +172,13 @@ final class Screen: Sendable {
         case .setRefresh(let interval): doors.setRefresh(interval)
         case .refreshNow: doors.refreshNow()
         case .setTheme: break
-        case .setMouse(let isOn): terminal.setMouse(isOn)
-        case .copy(let text): terminal.copy(text)
+        case .setMouse(let isOn): terminal?.setMouse(isOn)
+        case .copy(let text): terminal?.copy(text)
         case .export(let path, let text): export(text, to: path)
         case .demo(let command): doors.demo(command)
         case .trace(let shardID): doors.trace(shardID)
-        case .suspend: terminal.suspend()
-        case .redraw: terminal.redraw()
+        case .suspend: terminal?.suspend()
+        case .redraw: terminal?.redraw()
         case .goHeadless: return .headless
         case .quit: return .quit
         }

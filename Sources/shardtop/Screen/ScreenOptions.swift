@@ -21,6 +21,14 @@ struct ScreenOptions: ParsableArguments {
         help: "Take the mouse, or leave it to the terminal, so that text can be selected.")
     var mouse: Bool?
 
+    @Flag(
+        inversion: .prefixedNo, exclusivity: .chooseLast,
+        help: "Plain lines that a screen reader reads, and commands as typed lines, or the screen.")
+    var accessible: Bool?
+
+    /// Whether there are lines in place of the screen; those need no terminal.
+    func isAccessible(_ host: SystemHost) throws -> Bool { try accessible ?? Settings(host).flag(.accessible) }
+
     /// What is wanted: by flag, else by the settings.
     func look(_ host: SystemHost) throws -> ScreenLook {
         let settings = try Settings(host)
@@ -34,7 +42,8 @@ struct ScreenOptions: ParsableArguments {
         }
         return ScreenLook(
             themes: shelf, depth: color ?? settings.flag(.color) ? nil : .mono,
-            isASCII: ascii ?? settings.flag(.ascii), hasMouse: mouse ?? settings.flag(.mouse))
+            isASCII: ascii ?? settings.flag(.ascii), hasMouse: mouse ?? settings.flag(.mouse),
+            isAccessible: accessible ?? settings.flag(.accessible))
     }
 }
 
@@ -46,6 +55,7 @@ struct ScreenLook: Sendable {
     var depth: ColorDepth?
     var isASCII: Bool
     var hasMouse: Bool
+    var isAccessible: Bool
 }
 
 /// The themes of the binary, and the user's: in shardtop's own directory, then in btop's.
