@@ -27,7 +27,9 @@ extension FleetMachine {
         }
         for what in [Failing.scan, .shards, .stream, .table, .migration, .leader, .metrics, .probe, .cloudWatch] {
             guard let failing = failures[what] else { continue }
-            findings.append(failureFinding(what, failing.failure, count: failing.count))
+            findings.append(
+                deniedStreamFinding(what, failing.failure)
+                    ?? failureFinding(what, failing.failure, count: failing.count))
         }
         if case .foreign(let why)? = streamMatch, let stream = configuration.identity.stream {
             findings.append(

@@ -227,7 +227,8 @@ extension Observer {
             configuration, dynamoDB: dynamoDB, kinesis: kinesis, cloudWatch: cloudWatch, time: time
         ) { snapshot in
             last.withLock { $0 = snapshot }
-            if snapshot.isEnough(after: duration, needsShards: kinesis != nil) { mailbox.stop() }
+            let needsShards = kinesis != nil && !snapshot.isShardListDenied
+            if snapshot.isEnough(after: duration, needsShards: needsShards) { mailbox.stop() }
         }
         mailbox.connect(observer.mailbox)
         try await observer.run()

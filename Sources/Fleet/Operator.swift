@@ -86,7 +86,9 @@ package struct Operator: Sendable {
         guard let key = plan.intent.leaseKey else { return .failed("the plan names no lease") }
         if let outcome = await targetOutcome(plan) { return outcome }
         var row: Item?
-        do { row = try await read(key) } catch { return .failed("nothing was written: \(error.description)") }
+        do { row = try await read(key) } catch {
+            return .failed("nothing was written: \(error.words(needing: "dynamodb:GetItem"))")
+        }
         while true {
             guard let item = row, let lease = LeaseTable.row(item).lease, plan.holds(for: lease) else {
                 // Before the first attempt nothing was announced, so there is nothing to take back.
@@ -186,7 +188,9 @@ package struct Operator: Sendable {
         if error.meaning == .conditionFailed, let image = error.conditionImage { return .again(image) }
         let isUnknown = error.mayHaveTakenEffect
         guard error.meaning == .conditionFailed || error.meaning == .throttled || error.meaning == .transient else {
-            return .ended(.failed("nothing was written: \(error.description)"), "failed: \(error.description)")
+            return .ended(
+                .failed("nothing was written: \(error.words(needing: "dynamodb:UpdateItem"))"),
+                "failed: \(error.description)")
         }
         if error.meaning != .conditionFailed {
             do { try await time.sleep(for: .milliseconds(150 * attempt)) } catch {
@@ -228,7 +232,7 @@ package struct Operator: Sendable {
                 return .intentGone(nil)
             }
         } catch {
-            return .failed("nothing was sent: \(error.description)")
+            return .failed("nothing was sent: \(error.words(needing: "kinesis:ListShards"))")
         }
         trail.attempt = 1
         if let refusal = await announce(&trail) { return .refused(refusal) }
@@ -249,7 +253,7 @@ package struct Operator: Sendable {
             return .failed(
                 error.meaning == .inUse
                     ? "\(call.stream) is being changed already, or too often: wait until it is ACTIVE "
-                        + "(\(error.description))" : error.description)
+                        + "(\(error.description))" : error.words(needing: "kinesis:\(call.operation)"))
         }
     }
 

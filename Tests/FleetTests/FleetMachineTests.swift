@@ -161,6 +161,22 @@ struct FleetMachineTests {
                 == "reading the lease table orders-app is denied: the policy must allow dynamodb:Scan")
     }
 
+    @Test func `a stream that may not be read turns off what needs it, and names the permission`() throws {
+        var watch = Watch(.test())
+        watch.scan([lease(0)])
+        watch.send(.shardListFailed(awsError("AccessDeniedException"), watch.info()))
+        watch.send(.streamDescriptionFailed(awsError("AccessDeniedException"), watch.info()))
+        let snapshot = watch.snapshot
+        #expect(snapshot.isShardListDenied && snapshot.shards == nil && snapshot.retention == nil)
+        let denied = snapshot.problems.filter { $0.kind == .denied }
+        #expect(denied.map(\.severity) == [.warning, .info])
+        #expect(denied.first?.message.contains("must allow kinesis:ListShards; holes, orphans") == true)
+        #expect(denied.last?.message.contains("must allow kinesis:DescribeStreamSummary; how long") == true)
+        #expect(watch.problem(.stream) == nil)
+        watch.send(.shardListFailed(awsError("ResourceNotFoundException"), watch.info()))
+        #expect(!watch.snapshot.isShardListDenied && watch.problem(.stream)?.severity == .critical)
+    }
+
     @Test func `an unknown table says what to check`() {
         var watch = Watch(.test(stream: nil))
         watch.send(.scanFailed(awsError("ResourceNotFoundException"), watch.info()))

@@ -157,7 +157,11 @@ struct OperatorTests {
     @Test func `a denied write is told and not tried again`() async throws {
         let (outcome, service) = await act(
             try evict(), [ScriptedService.item(row(counter: 50)), .error("AccessDeniedException", ["message": "no"])])
-        #expect(outcome == .failed("nothing was written: DynamoDB.UpdateItem: AccessDeniedException: no"))
+        #expect(
+            outcome
+                == .failed(
+                    "nothing was written: it is denied, the policy must allow dynamodb:UpdateItem "
+                        + "(DynamoDB.UpdateItem: AccessDeniedException: no)"))
         #expect(service.operations == ["GetItem", "UpdateItem"])
     }
 

@@ -96,7 +96,7 @@ struct OpenFleet {
                 snapshot.problems.first?.message
                     ?? "table \(configuration.identity.table) could not be read\(connection.place)")
         }
-        if let stream, snapshot.shards == nil {
+        if let stream, snapshot.shards == nil, !snapshot.isShardListDenied {
             throw Failure(
                 snapshot.problems.first { $0.kind == .stream }?.message
                     ?? "stream \(stream) could not be listed\(connection.place)")
