@@ -16,7 +16,15 @@ struct MetricLags: Sendable {
         let wanted = Set(shards)
         values = values.filter { wanted.contains($0.key) }
         askedAt = askedAt.filter { wanted.contains($0.key) }
-        let chosen = wanted.sorted { (askedAt[$0] ?? .zero, $0) < (askedAt[$1] ?? .zero, $1) }.prefix(Self.shardsMax)
+        // Those that were never asked for come first.
+        let order = wanted.sorted { one, other in
+            switch (askedAt[one], askedAt[other]) {
+            case (nil, _?): true
+            case (_?, nil): false
+            case (let a, let b): a == b ? one < other : (a ?? now) < (b ?? now)
+            }
+        }
+        let chosen = order.prefix(Self.shardsMax)
         for shard in chosen { askedAt[shard] = now }
         return Array(chosen)
     }

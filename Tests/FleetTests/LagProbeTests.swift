@@ -80,16 +80,23 @@ struct LagProbeTests {
 
     @Test func `ten probes a second in all, and a shard once in ten seconds`() {
         var watch = Watch(Self.configuration())
-        watch.list((0..<40).map { shard($0, of: 40) })
-        watch.scan(leases(40))
-        var asked = probes(watch.effects).map { ($0.leaseKey, watch.now) }
-        for step in 1...200 {
-            watch.wait(.milliseconds(100))
-            if step % 10 == 0 { watch.scan(leases(40, counter: Int64(step))) } else { watch.send(.woke) }
+        var asked: [(String, Timestamp)] = []
+        func answer(_ watch: inout Watch) {
             for probe in probes(watch.effects) {
                 asked.append((probe.leaseKey, watch.now))
                 watch.send(.probed(probe, unread(for: .seconds(1), watch), watch.info()))
             }
+        }
+        watch.list((0..<40).map { shard($0, of: 40) })
+        watch.scan(leases(40))
+        answer(&watch)
+        for step in 1...200 {
+            watch.wait(.milliseconds(100))
+            watch.send(.woke)
+            answer(&watch)
+            guard step % 10 == 0 else { continue }
+            watch.scan(leases(40, counter: Int64(step)))
+            answer(&watch)
         }
         for (index, entry) in asked.enumerated() {
             #expect(asked[index...].prefix { $0.1 - entry.1 < .seconds(1) }.count <= 10)
