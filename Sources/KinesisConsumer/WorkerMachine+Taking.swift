@@ -51,7 +51,8 @@ extension WorkerMachine {
     mutating func takeLeases(maySteal: Bool, _ now: Timestamp) -> [Effect] {
         guard !isShuttingDown, refusal == nil else { return [] }
         var view = TakingView(
-            me: configuration.workerID, leases: [], held: Set(tenures.keys),
+            // What is about to be taken is as good as held, or the next look would take as much once more.
+            me: configuration.workerID, leases: [], held: Set(tenures.keys).union(takes.keys),
             maxLeases: configuration.maxLeasesForWorker, maxToSteal: configuration.maxLeasesToStealAtOneTime,
             mayTakeOverTarget: true, maySteal: maySteal)
         // Java counts every lease. Two rules beside each other would never agree on who has too many.

@@ -70,6 +70,17 @@ extension WorkerRig {
                 == [takeEffect(leaseRow(other))])
     }
 
+    @Test func `a take on its way counts, so that the next look takes no more than the share`() {
+        let other = leaseRow("s0", owner: "a", counter: 7, isOurs: true)
+        var rig = WorkerRig.holding("s1", others: [other], shards: listedShards("s0", "s1", "s2", "s3"))
+        let rows = [other, leaseRow("s1", owner: "me", counter: 5), leaseRow("s2")]
+        #expect(rig.scan(rows, at: 900).takes == ["s2"])
+        // Two of four leases are its share, and the answer is not there yet.
+        let second = rig.scan(rows + [leaseRow("s3")], at: 2000)
+        #expect(!second.scans.isEmpty)
+        #expect(second.takes == [])
+    }
+
     @Test func `children are taken without a further look`() {
         var rig = WorkerRig()
         let (_, rows) = newcomer(&rig, ["s1", "s2"])

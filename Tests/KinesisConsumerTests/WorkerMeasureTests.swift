@@ -37,7 +37,7 @@ extension [WorkerMachine.Effect] {
     }
 
     @Test func `a look at the whole table is reported with what it saw`() throws {
-        var rig = WorkerRig.holding("s1", others: [leaseRow("s2", owner: nil, counter: 3)])
+        var rig = WorkerRig.holding("s1", shards: listedShards("s1", "s2"))
         rig.machine.isMeasured = true
         var reports: [WorkerMeasure] = []
         let rows: [LeaseRow] = [
