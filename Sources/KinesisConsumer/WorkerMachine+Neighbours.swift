@@ -99,7 +99,7 @@ extension WorkerMachine {
     mutating func failoverWarnings() -> [Effect] {
         let ours = configuration.failoverTime
         return foreignNeighbours().sorted().compactMap { owner in
-            guard !warnedOwners.contains(owner), let pulse = liveness.pulse(of: owner) else { return nil }
+            guard !warnedOwners.contains(owner), let pulse = liveness.settledPulse(of: owner) else { return nil }
             let what: String
             if pulse.shortestFailoverTime * 10 > ours * 11 {
                 what = "larger than ours (\(ours.wholeMilliseconds)); its leases are judged by its pulse"

@@ -84,6 +84,11 @@ private struct Watched {
         #expect(pulse.shortestFailoverTime <= .seconds(failover * 1.001))
         #expect(pulse.longestFailoverTime >= .seconds(failover * 0.999))
         #expect(pulse.isSharp)
+        // What leases are judged by is known a little later, and as surely.
+        watched.watch(until: max(60, failover * 5))
+        let settled = try #require(watched.liveness.settledPulse(of: "java"))
+        #expect(settled.shortestFailoverTime <= .seconds(failover * 1.001))
+        #expect(settled.longestFailoverTime >= .seconds(failover * 0.999))
     }
 
     @Test(arguments: [0.5, 0.9, 1.8], 0..<12 as Range<UInt64>)
@@ -141,7 +146,37 @@ private struct Watched {
         #expect(watched.liveness.failoverTime(of: "java", configured: .seconds(5)) == .seconds(5))
         watched.interval = 10.0 / 3
         watched.watch(until: 69)
-        #expect(watched.liveness.failoverTime(of: "java", configured: .seconds(5)) >= .seconds(10))
+        watched.watch(until: 200) { liveness, _ in
+            #expect(liveness.failoverTime(of: "java", configured: .seconds(5)) >= .seconds(10))
+        }
+    }
+
+    @Test(arguments: 0..<12 as Range<UInt64>)
+    func `a name that comes back from the dead slower is waited for at once`(seed: UInt64) {
+        var watched = Watched(failover: 5, pause: 0.9, seed: seed)
+        watched.watch(until: 60)
+        #expect(watched.liveness.failoverTime(of: "java", configured: .seconds(5)) < .seconds(7))
+        watched.watch(until: 66, silentUntil: 1000)
+        watched.interval = 10.0 / 3
+        watched.watch(until: 200, silentUntil: 66) { liveness, time in
+            guard time > 72 else { return }
+            #expect(liveness.failoverTime(of: "java", configured: .seconds(5)) >= .seconds(10))
+        }
+    }
+
+    /// Java's renewer was held up for a minute, in which its taker took the lease.
+    @Test(arguments: 0..<12 as Range<UInt64>)
+    func `a worker that is first seen making up for an outage is not taken for a quick one`(seed: UInt64) {
+        var watched = Watched(failover: 10, pause: 0.9, seed: seed)
+        let interval = watched.interval
+        watched.interval = 0.5
+        watched.watch(until: 7)
+        watched.interval = interval
+        watched.watch(until: 150) { liveness, _ in
+            #expect(liveness.failoverTime(of: "java", configured: .seconds(5)) >= .seconds(10))
+        }
+        // It is known for what it is in the end.
+        #expect(watched.liveness.failoverTime(of: "java", configured: .seconds(5)) <= .seconds(12))
     }
 
     @Test func `an owner of which no pulse is known is waited for`() {
