@@ -10,6 +10,7 @@ extension FleetSimulation {
         guard try await comesToRest() else { return }
         try await staysAtRest()
         try await releaseAtRest()
+        guard try await splitAtRest() else { return }
         try await killAtRest()
         guard try await comesToRest() else { return }
         try await shutDownAtRest()
@@ -84,6 +85,18 @@ extension FleetSimulation {
         if slowest >= takeoverMax {
             world.referee.report(.releaseTime, "\(leases[0]) is not taken within \(takeoverMax.inSeconds) s")
         }
+    }
+
+    /// Several new leases at a time, which nobody owned yet.
+    private func splitAtRest() async throws -> Bool {
+        for _ in 0..<3 {
+            // A stream that is being resharded refuses.
+            while try await world.trueKinesis.describeStreamSummary(World.streamName).status != "ACTIVE" {
+                try await sleep(.milliseconds(100))
+            }
+            try await split()
+        }
+        return try await comesToRest()
     }
 
     private func killAtRest() async throws {

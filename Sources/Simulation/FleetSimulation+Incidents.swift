@@ -83,7 +83,7 @@ extension FleetSimulation {
         }
     }
 
-    private func split() async throws {
+    func split() async throws {
         let kinesis = world.trueKinesis
         let open = try await kinesis.listShards(stream: World.streamName).filter(\.isOpen)
         guard let shard = random({ open.randomElement(using: &$0) }) else { return }

@@ -75,7 +75,7 @@ extension Referee {
         }
     }
 
-    private func isMixed(_ state: State) -> Bool { state.traits.values.contains(where: \.isJava) }
+    func isMixed(_ state: State) -> Bool { state.traits.values.contains(where: \.isJava) }
 
     var hasUndelivered: Bool {
         state.withLock { $0.shards.values.contains { $0.firstUndelivered(below: $0.deliveries.count) != nil } }

@@ -20,6 +20,8 @@ extension Referee {
         state.withLock { state in
             state.leases[key] = after
             if after == nil || before == nil { state.disturbedAt = now }
+            if before == nil { state.createdAt[key] = now }
+            if after == nil || after?.isEnded == true && before?.isEnded == false { state.goneAt[key] = now }
             guard let after else {
                 deleted(key, before, by: worker, &state)
                 return
@@ -96,10 +98,12 @@ extension Referee {
         if after.leaseOwner == nil {
             // Whoever was robbed before may not know it yet; its own fence goes on.
             state.confirmed[key]?[worker] = nil
+            state.leftAt[key, default: [:]][worker] = now
             state.holders[key] = nil
             state.releasedAt[key] = now
             return
         }
+        if before.leaseOwner == nil, before.leaseCounter == 0 { checkShare(key, worker, &state) }
         state.unfencedTakes[key] = nil
         if let from = state.holders[key], from != worker, !state.dead.contains(from),
             let confirmed = state.confirmed[key]?[from],
@@ -118,8 +122,8 @@ extension Referee {
             if let confirmed = state.confirmed[shardID]?[worker] {
                 guard sentAt > confirmed + failoverTime(of: worker, state) + tolerance(failoverTime(of: worker, state))
                 else { return }
-            } else {
-                guard let released = state.releasedAt[shardID], sentAt > released else { return }
+            } else if let left = state.leftAt[shardID]?[worker] {
+                guard sentAt > left else { return }
             }
             report(
                 .holderSubscribes, "\(worker.workerID) subscribes to \(shardID), whose lease it does not hold", &state)

@@ -36,11 +36,17 @@ final class Referee: Sendable {
         var killed: Set<Incarnation> = []
         /// Why each lease came to its holder.
         var causes: [String: String] = [:]
+        /// When each row was created.
+        var createdAt: [String: Timestamp] = [:]
+        /// When each lease that counts no more ended, or was deleted.
+        var goneAt: [String: Timestamp] = [:]
         /// The last time that a row came or went.
         var disturbedAt: Timestamp = .zero
         var tenures: [Int: Tenure] = [:]
         /// How far each holder's processor asked to checkpoint, by lease.
         var asked: [String: [Incarnation: Checkpoint]] = [:]
+        /// When each worker last gave a lease up itself.
+        var leftAt: [String: [Incarnation: Timestamp]] = [:]
         /// When each lease that nobody holds was given up.
         var releasedAt: [String: Timestamp] = [:]
         /// The fleet came to rest: processors are quick and do not fail, and deadlines count.

@@ -95,8 +95,7 @@ final class SimulatedWorker: Sendable {
         let time = node.time(under: world.options.sabotage)
         var transport = transport(incarnation, node, world)
         if let sabotage = world.options.sabotage {
-            transport = SabotagedTransport(
-                inner: transport, sabotage: sabotage, workerID: configuration.workerID)
+            transport = SabotagedTransport(transport, sabotage, workerID: configuration.workerID, time: time)
         }
         let seed = generator.next()
         let processors = processors(

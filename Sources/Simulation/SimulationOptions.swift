@@ -60,6 +60,9 @@ package enum Invariant: String, Hashable, Sendable, CaseIterable {
     case balancedAtRest
     /// At rest no lease changes hands.
     case quietAtRest
+    /// At rest nobody of ours takes a lease that nobody ever owned and has more than its share then; what nobody came
+    /// for in three failover times is anybody's.
+    case newLeasesUpToTarget
     /// At rest the fleet reads the lease table no more often than `Referee.tableReadsPerSecondMax`.
     case readBudget
     /// A killed worker's leases run elsewhere within 1.2 × failover time + 2 s (+ the age of stale reads).
@@ -69,7 +72,8 @@ package enum Invariant: String, Hashable, Sendable, CaseIterable {
     /// A Java worker reads every row that is ever written.
     case readableByJava
     /// No Java worker meets what it logs as an error, unless a service failed: a row that it cannot read, a lease that
-    /// vanishes before its consumer starts, a counter that goes back, a lease of nobody that it wants to steal.
+    /// vanishes before its consumer starts, a counter that goes back, a lease of nobody that it wants to steal. Where
+    /// it was robbed and has not heard of it, its errors are KCL's own: a Java thief causes them as well.
     case javaLogsNoError
     /// A worker ends only when it is told to, and then it does.
     case workerRuns

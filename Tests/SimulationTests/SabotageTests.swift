@@ -13,6 +13,8 @@ private func noticer(of sabotage: Sabotage) -> Set<Invariant> {
     case .subSequenceRoundedUp: [.storedAsAsked]
     case .resumesAtLatest, .resumesAheadOfContinuation: [.nothingBelowCheckpointSkipped, .deliveredAtLeastOnce]
     case .unconditionalTake: [.oneUnfencedProcessor, .counterNeverFalls]
+    case .oldOwnerSubscribes: [.holderSubscribes]
+    case .newLeasesAsReleased: [.newLeasesUpToTarget]
     case .endedLeasesUncounted: [.balancedAtRest, .quietAtRest]
     case .foreignCadenceIgnored: [.oneUnfencedProcessor]
     case .releaseDeletes: [.deletedOnlyAtShardEnd]
@@ -33,7 +35,8 @@ extension Simulations {
     /// Caught among seeds 0..<12, when this was written: unconditionalCheckpoint by 0–2, 5–11; childAtLatest,
     /// childrenNotCreated, expiryByWallClock, subSequenceRoundedUp and unconditionalTake by all; oneParentChecked by 3,
     /// 4, 11; noSelfFencing by 0–6, 9. Beside two Java workers, among 0..<8: releaseDeletes by 0, 3, 4, 6, 7;
-    /// counterReset by all; ownerSwitchesMissing by 0, 1, 3, 4, 6, 7.
+    /// counterReset by all; ownerSwitchesMissing by 0, 1, 3, 4, 6, 7. Among 0..<6: oldOwnerSubscribes
+    /// by all; newLeasesAsReleased by 1 and 4.
     @Test(
         .enabled(
             if: isOptimised, "minutes without optimisation: swift test -c release --filter aBrokenEngineIsNoticed"),
