@@ -78,10 +78,12 @@ extension JavaWorker {
 
     /// `InitializeTask`.
     private func initialize(_ consumer: JavaConsumer) async -> JavaConsumer.Outcome {
+        var isRobbed = false
         do {
             guard let lease = try await refresher.lease(consumer.key) else {
                 throw JavaFailure.runtime("NullPointerException: \(consumer.key) is gone")
             }
+            isRobbed = lease.leaseOwner != configuration.workerID
             let position = try JavaReader.position(at: lease.checkpoint, configuration.initialPosition)
             consumer.reader = JavaReader()
             consumer.reader.lastKnown = lease.checkpoint
@@ -97,8 +99,10 @@ extension JavaWorker {
                     }))
             return .successful
         } catch {
-            // A consumer that lost its lease goes on trying, whatever became of the row.
-            if consumer.reason == nil { logged(error, in: "initialize \(consumer.key)") }
+            // A consumer that lost its lease goes on trying, whatever became of the row, and one that was robbed hears
+            // of it at the next renewal only: a thief that read the shard to its end meanwhile, Java or not, makes it
+            // log an error.
+            if consumer.reason == nil, !isRobbed { logged(error, in: "initialize \(consumer.key)") }
             return await backOff(constants.taskBackoff)
         }
     }
