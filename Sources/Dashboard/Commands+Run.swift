@@ -20,7 +20,8 @@ extension Model {
         }
         let arguments = Array(words.dropFirst())
         switch command.name {
-        case .steal, .evict, .release, .split, .merge, .show, .copy, .trace: return runOnShard(command, arguments)
+        case .steal, .evict, .release, .rewind, .undo, .split, .merge, .show, .copy, .trace:
+            return runOnShard(command, arguments)
         case .stop, .kill, .pause, .resume: return runOnWorker(command, arguments)
         case .rate, .hot, .refresh: return runNumber(command, arguments)
         case .start: return perform(.startWorker)
@@ -119,7 +120,8 @@ extension Model {
 
     private mutating func runAction(_ command: Command, _ lease: LeaseView, _ rest: [String]) -> [ModelEffect] {
         let actions: [Command.Name: Action] = [
-            .steal: .steal, .evict: .evict, .release: .release, .split: .split, .merge: .merge,
+            .steal: .steal, .evict: .evict, .release: .release, .rewind: .rewind, .undo: .undo, .split: .split,
+            .merge: .merge,
         ]
         guard let action = actions[command.name] else { return [] }
         if let obstacle = obstacle(to: action, on: lease) {
@@ -145,6 +147,7 @@ extension Model {
                     throw Unknown("\(worker.workerID) does not run in this process; steal takes for our own workers")
                 }
                 return request(.steal(lease: lease.id, worker: worker.workerID))
+            case .rewind: return try rewind(lease, to: rest.joined(separator: " "))
             case .split:
                 guard argument == "at", rest.count > 1 else { throw Unknown("usage: :\(command.usage)") }
                 return request(.split(shard: lease.shardID, at: try splitKey(rest[1], in: lease)))

@@ -13,7 +13,7 @@ struct Command: Sendable {
     }
 
     enum Name: String, CaseIterable, Sendable {
-        case steal, evict, release, split, merge
+        case steal, evict, release, rewind, undo, split, merge
         case show, trace, filter, sort, theme, refresh, pane, zoom, freeze, mouse, events, copy, export
         case start, stop, kill, pause, resume, rate, hot
         case help, quit
@@ -37,6 +37,12 @@ struct Command: Sendable {
         Command(
             name: .release, aliases: [], arguments: [.shard], usage: "release [SHARD]",
             help: "our worker gives a lease up"),
+        Command(
+            name: .rewind, aliases: ["advance"], arguments: [.shard, .word(["10m", "1h", "TRIM_HORIZON", "LATEST"])],
+            usage: "rewind [SHARD [10m|TIME|NUMBER|TRIM_HORIZON|LATEST]]", help: "from where a lease is read"),
+        Command(
+            name: .undo, aliases: [], arguments: [.shard], usage: "undo [SHARD]",
+            help: "put the checkpoint back to before the last rewind"),
         Command(
             name: .split, aliases: [], arguments: [.shard, .word(["at"]), .word(["middle", "25%", "75%", "0x"])],
             usage: "split [SHARD [at KEY|0xKEY|N%]]", help: "split a shard; without a key in the middle"),

@@ -9,7 +9,7 @@ package enum Action: Hashable, Sendable {
     case filter, command, help, freeze, themes, mouse, copy, redraw
     case refreshFaster, refreshSlower, refreshNow
     case sortNext, sortPrevious, reverse, defaultOrder, chatter
-    case steal, evict, release, split, merge
+    case steal, evict, release, rewind, undo, split, merge
     case killWorker, stopWorker, pauseWorker, startWorker, rateUp, rateDown, hot
     case suspend, quit
 }
@@ -100,6 +100,10 @@ struct Binding: Sendable {
                 character("r"), "r", hint: "release",
                 "release: our worker gives the lease up after its last checkpoint",
                 .release, scope),
+            Binding(
+                character("w"), "w", hint: "rewind",
+                "rewind or advance: from where the lease is read, a time or a position (:undo puts it back)", .rewind,
+                scope),
             Binding(
                 character("S"), "S", hint: "split", "split the shard in the middle (:split SHARD at KEY for elsewhere)",
                 .split, scope),

@@ -28,6 +28,8 @@ package enum ModelEvent: Sendable {
 package enum ModelEffect: Hashable, Sendable {
     /// Work out what an action would write; answered by `planMade` or `planRefused`.
     case makePlan(PlanRequest)
+    /// Nobody waits any more for the plan that is being made.
+    case dropPlan
     /// The person said yes; answered by `planPerformed`.
     case perform(Plan)
     case setRefresh(Duration)
@@ -52,6 +54,9 @@ package enum PlanRequest: Hashable, Sendable {
     case steal(lease: String, worker: String)
     case evict(lease: String)
     case release(lease: String)
+    case rewind(lease: String, to: RewindRequest)
+    /// Put the checkpoint back to before the last rewind.
+    case undo(lease: String)
     /// `at` is where the second child begins; `nil` splits in the middle.
     case split(shard: String, at: UInt128?)
     case merge(shard: String, adjacent: String)

@@ -71,6 +71,8 @@ package struct Model: Sendable {
     var commandHistory: [String] = []
     /// A plan is being made or performed; another waits for the person, not in a queue.
     var isBusy = false
+    /// The plan that is being made was given up; it is not shown when it comes.
+    var isPlanUnwanted = false
 
     package init(_ configuration: Configuration, width: Int, height: Int, now: Timestamp) {
         self.configuration = configuration
@@ -124,6 +126,8 @@ enum Overlay: Hashable, Sendable {
     case input(Prompt)
     case picker(Picker)
     case question(Question)
+    /// A plan whose record is being looked up in the stream.
+    case waiting(String)
 }
 
 /// A line that is being typed at the foot of the screen.
@@ -132,6 +136,8 @@ struct Prompt: Hashable, Sendable {
         /// Filters a pane while it is typed; `earlier` comes back on Esc.
         case filter(Pane, earlier: RowFilter?)
         case command
+        /// Where a lease, by its `LeaseView.id`, shall be read from.
+        case rewind(lease: String)
     }
 
     var kind: Kind
@@ -169,4 +175,6 @@ struct Question: Hashable, Sendable {
     var kind: Kind
     var isYesSelected = true
     var offset = 0
+    /// What is typed so far, where a plan wants more than a yes.
+    var input: TextInput?
 }

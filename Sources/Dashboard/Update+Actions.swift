@@ -19,7 +19,7 @@ extension Model {
         if isBusy { return "one thing at a time: the last action is still under way" }
         guard let lease else { return "no shard is selected" }
         switch action {
-        case .steal, .evict, .release: return leaseObstacle(to: action, on: lease)
+        case .steal, .evict, .release, .rewind, .undo: return leaseObstacle(to: action, on: lease)
         case .split, .merge: return shardObstacle(to: action, on: lease, snapshot)
         default: return nil
         }
@@ -28,7 +28,10 @@ extension Model {
     private func leaseObstacle(to action: Action, on lease: LeaseView) -> String? {
         let name = Format.shard(lease.shardID)
         guard lease.kind == .lease else { return "\(name) has no lease" }
-        if lease.state == .ended { return "\(name) was read to its end (SHARD_END); nobody needs its lease" }
+        // A rewind says itself when an ended shard may be read again.
+        if lease.state == .ended, action != .rewind, action != .undo {
+            return "\(name) was read to its end (SHARD_END); nobody needs its lease"
+        }
         switch action {
         case .steal:
             if ownWorkers.isEmpty {
@@ -93,6 +96,10 @@ extension Model {
             return []
         case .evict: return request(.evict(lease: lease.id))
         case .release: return request(.release(lease: lease.id))
+        case .rewind:
+            askPosition(of: lease)
+            return []
+        case .undo: return request(.undo(lease: lease.id))
         case .split: return request(.split(shard: lease.shardID, at: nil))
         case .merge:
             let neighbours = neighbours(of: lease)
@@ -108,6 +115,7 @@ extension Model {
 
     mutating func request(_ request: PlanRequest) -> [ModelEffect] {
         isBusy = true
+        isPlanUnwanted = false
         return [.makePlan(request)]
     }
 

@@ -19,6 +19,7 @@ extension Model {
         case .input(let prompt): return handle(key, in: prompt)
         case .picker(let picker): return handle(key, in: picker)
         case .question(let question): return handle(key, in: question)
+        case .waiting: return handleWhileWaiting(key)
         }
     }
 
@@ -37,6 +38,7 @@ extension Model {
     // MARK: A question
 
     private mutating func handle(_ key: Key, in question: Question) -> [ModelEffect] {
+        if let input = question.input { return handle(key, typing: input, in: question) }
         var question = question
         switch key {
         case .character("y"), .character("Y"): return answer(question, isYes: true)
@@ -55,6 +57,10 @@ extension Model {
     }
 
     mutating func answer(_ question: Question, isYes: Bool) -> [ModelEffect] {
+        if isYes, let missing = missing(in: question) {
+            say(.warning, missing)
+            return []
+        }
         overlay = nil
         switch question.kind {
         case .plan(let plan):
@@ -144,6 +150,7 @@ extension Model {
     }
 
     private mutating func handle(_ key: Key, in prompt: Prompt) -> [ModelEffect] {
+        if case .rewind(let lease) = prompt.kind { return handle(key, in: prompt, rewinding: lease) }
         var prompt = prompt
         switch (key, prompt.kind) {
         case (.escape, .filter(let pane, let earlier)):
@@ -188,6 +195,7 @@ extension Model {
             overlay = .input(prompt)
             setFilter(prompt.input.text, on: pane)
         case .command: overlay = .input(completed(prompt))
+        case .rewind: overlay = .input(prompt)
         }
         return []
     }

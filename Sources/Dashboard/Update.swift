@@ -24,12 +24,10 @@ extension Model {
             if let status, status.until <= now { self.status = nil }
             return []
         case .planMade(let plan):
-            isBusy = false
-            overlay = .question(Question(kind: .plan(plan)))
+            offer(plan)
             return []
         case .planRefused(let why):
-            isBusy = false
-            say(.warning, why)
+            refuse(why)
             return []
         case .planPerformed(let outcome):
             isBusy = false
@@ -168,7 +166,7 @@ extension Model {
         case .refreshFaster: return changeRefresh(isFaster: true)
         case .refreshSlower: return changeRefresh(isFaster: false)
         case .refreshNow: return [.refreshNow]
-        case .steal, .evict, .release, .split, .merge: return act(action)
+        case .steal, .evict, .release, .rewind, .undo, .split, .merge: return act(action)
         case .killWorker, .stopWorker, .pauseWorker, .startWorker, .rateUp, .rateDown, .hot: return steer(action)
         case .suspend: return suspend()
         case .quit: return quit()

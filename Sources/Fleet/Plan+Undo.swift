@@ -17,8 +17,10 @@ package struct RewindDeed: Hashable, Sendable {
 
     /// The newest one of `shard` in the lines of an audit, in the same table at the same place; refuses where there is
     /// none, or it was undone.
+    ///
+    /// - Parameter start: where the fleet began only then; what was done before was done to another.
     package static func last(
-        of shard: String, in audit: some Sequence<String>, _ identity: FleetIdentity
+        of shard: String, in audit: some Sequence<String>, _ identity: FleetIdentity, notBefore start: UnixTime? = nil
     ) throws(Refusal) -> RewindDeed {
         var found: AWSValue?
         for line in audit {
@@ -28,6 +30,7 @@ package struct RewindDeed: Hashable, Sendable {
                 entry["endpoint"]?.string == identity.endpoint,
                 ["rewind", "advance", "undo"].contains(entry["action"]?.string)
             else { continue }
+            if let start, let at = entry["at"]?.string.flatMap({ CivilTime.parseISO8601($0) }), at < start { continue }
             found = entry
         }
         guard let found else {

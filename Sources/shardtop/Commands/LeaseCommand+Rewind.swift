@@ -1,4 +1,3 @@
-import AWSWire
 import ArgumentParser
 import CurlTransport
 import Fleet
@@ -58,7 +57,7 @@ extension LeaseCommand {
             switch step {
             case .plan(let plan): try await action.perform({ plan }, fleet.actor, typed: confirm)
             case .search(let search):
-                let found = try await fleet.perform(search)
+                let found = try await fleet.connection.perform(search)
                 try await action.perform(
                     { try Plan.rewind(after: search, found, in: snapshot) }, fleet.actor, typed: confirm)
             }
@@ -97,18 +96,6 @@ extension LeaseCommand {
                     let deed = try RewindDeed.last(of: shard, in: audit, snapshot.identity)
                     return try Plan.undo(shard, deed, in: snapshot)
                 }, fleet.actor)
-        }
-    }
-}
-
-extension OpenFleet {
-    /// Looks a record up in the stream, or says in one line why that is not possible.
-    fileprivate func perform(_ search: PositionSearch) async throws -> PositionSearch.Found {
-        do throws(AWSError) { return try await search.perform(connection.kinesis) } catch {
-            throw Failure(
-                error.meaning == .denied
-                    ? "reading \(search.stream) is denied: the policy must allow kinesis:GetShardIterator and "
-                        + "kinesis:GetRecords" : "\(error)\(connection.place)")
         }
     }
 }

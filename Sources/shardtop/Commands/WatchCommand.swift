@@ -76,8 +76,10 @@ enum FleetScreen {
         purpose: Model.Configuration.Purpose, actor: Operator, recording: LineFile? = nil, engine: Engine? = nil
     ) async throws -> Screen.End {
         let post = ObserverBox()
+        let desk = PlanDesk(
+            connection, host: host, since: configuration.identity.isDemo ? connection.time.wallClock() : nil)
         let doors = Screen.Doors(
-            plan: { request, snapshot in try request.plan(in: snapshot) },
+            plan: { request, newest in try await desk.plan(request, newest) },
             perform: { plan in
                 let outcome = await actor.perform(plan)
                 post.observer?.note(plan, outcome)

@@ -11,8 +11,8 @@ import Synchronization
 final class Screen: Sendable {
     /// What the screen has done for it by the program around it.
     struct Doors: Sendable {
-        /// Answers `planMade` or throws `Refusal`.
-        var plan: @Sendable (PlanRequest, FleetSnapshot) throws -> Plan
+        /// Answers `planMade` or throws `Refusal`, by the newest picture; it may have to read the stream first.
+        var plan: @Sendable (PlanRequest, @escaping @Sendable () -> FleetSnapshot?) async throws -> Plan
         var perform: @Sendable (Plan) async -> PlanOutcome
         var setRefresh: @Sendable (Duration) -> Void
         var refreshNow: @Sendable () -> Void
@@ -43,6 +43,8 @@ final class Screen: Sendable {
     /// out no key.
     private let traced = Mutex<Deque<TraceLine>>([])
     private static let tracedMax = 2000
+    /// The plan that is being made.
+    private let planning = Mutex<Task<Void, Never>?>(nil)
     private let purpose: Model.Configuration.Purpose
     private let hasMouse: Bool
 
@@ -159,6 +161,7 @@ final class Screen: Sendable {
     private func perform(_ effect: ModelEffect) -> End? {
         switch effect {
         case .makePlan(let request): makePlan(request)
+        case .dropPlan: planning.withLock { $0 }?.cancel()
         case .perform(let plan):
             Task { [doors, continuation] in continuation.yield(.planPerformed(await doors.perform(plan))) }
         case .setRefresh(let interval): doors.setRefresh(interval)
@@ -178,10 +181,18 @@ final class Screen: Sendable {
     }
 
     private func makePlan(_ request: PlanRequest) {
-        guard let snapshot = newest.withLock({ $0 }) else {
-            return post(.planRefused("nothing is known of the fleet yet"))
+        let task = Task {
+            let answer: ModelEvent
+            do {
+                answer = .planMade(try await doors.plan(request) { self.newest.withLock { $0 } })
+            } catch let failure as Failure {
+                answer = .planRefused(failure.message)
+            } catch {
+                answer = .planRefused("\(error)")
+            }
+            if !Task.isCancelled { post(answer) }
         }
-        do { post(.planMade(try doors.plan(request, snapshot))) } catch { post(.planRefused("\(error)")) }
+        planning.withLock { $0 = task }
     }
 
     private func export(_ text: String, to path: String) {
@@ -192,20 +203,6 @@ final class Screen: Sendable {
             post(.reported(.warning, failure.message))
         } catch {
             post(.reported(.warning, "\(error)"))
-        }
-    }
-}
-
-extension PlanRequest {
-    /// The plan for what was asked, by the newest picture.
-    func plan(in snapshot: FleetSnapshot) throws -> Plan {
-        switch self {
-        case .steal(let lease, let worker): try Plan.steal(lease, to: worker, in: snapshot)
-        case .evict(let lease): try Plan.evict(lease, in: snapshot)
-        case .release(let lease): try Plan.release(lease, in: snapshot)
-        case .split(let shard, let point):
-            try Plan.split(shard, at: point.map { .key($0) } ?? .middle, in: snapshot)
-        case .merge(let shard, let adjacent): try Plan.merge(shard, with: adjacent, in: snapshot)
         }
     }
 }

@@ -1,0 +1,56 @@
+import AWSWire
+import CurlTransport
+import Dashboard
+import Fleet
+import Machine
+
+/// Makes the plans that the screen asks for. Some need the stream or the audit read first.
+struct PlanDesk: Sendable {
+    private let connection: Connection
+    private let host: SystemHost
+    /// When a fleet of our own began: what the audit says of earlier ones is not about it.
+    private let since: UnixTime?
+
+    init(_ connection: Connection, host: SystemHost, since: UnixTime?) {
+        self.connection = connection
+        self.host = host
+        self.since = since
+    }
+
+    /// The plan for what was asked, by the newest picture; throws a `Refusal` or a `Failure`.
+    func plan(_ request: PlanRequest, _ newest: @Sendable () -> FleetSnapshot?) async throws -> Plan {
+        guard let snapshot = newest() else { throw Failure("nothing is known of the fleet yet") }
+        switch request {
+        case .steal(let lease, let worker): return try Plan.steal(lease, to: worker, in: snapshot)
+        case .evict(let lease): return try Plan.evict(lease, in: snapshot)
+        case .release(let lease): return try Plan.release(lease, in: snapshot)
+        case .rewind(let lease, let position):
+            switch try Plan.rewind(lease, to: position, in: snapshot) {
+            case .plan(let plan): return plan
+            case .search(let search):
+                let found = try await connection.perform(search)
+                return try Plan.rewind(after: search, found, in: newest() ?? snapshot)
+            }
+        case .undo(let lease):
+            let shard = snapshot.leases.first { $0.id == lease }?.shardID ?? lease
+            let deed = try RewindDeed.last(
+                of: shard, in: try AuditFile.lines(host), snapshot.identity, notBefore: since)
+            return try Plan.undo(lease, deed, in: snapshot)
+        case .split(let shard, let point):
+            return try Plan.split(shard, at: point.map { .key($0) } ?? .middle, in: snapshot)
+        case .merge(let shard, let adjacent): return try Plan.merge(shard, with: adjacent, in: snapshot)
+        }
+    }
+}
+
+extension Connection {
+    /// Looks a record up in the stream, or says in one line why that is not possible.
+    func perform(_ search: PositionSearch) async throws -> PositionSearch.Found {
+        do throws(AWSError) { return try await search.perform(kinesis) } catch {
+            throw Failure(
+                error.meaning == .denied
+                    ? "reading \(search.stream) is denied: the policy must allow kinesis:GetShardIterator and "
+                        + "kinesis:GetRecords" : "\(error)\(place)")
+        }
+    }
+}
