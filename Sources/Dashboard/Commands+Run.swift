@@ -24,6 +24,7 @@ extension Model {
             return runOnShard(command, arguments)
         case .stop, .kill, .pause, .resume: return runOnWorker(command, arguments)
         case .rate, .hot, .refresh: return runNumber(command, arguments)
+        case .past: return runPast(arguments)
         case .start: return perform(.startWorker)
         case .theme: return runTheme(arguments)
         case .sort: runSort(arguments)

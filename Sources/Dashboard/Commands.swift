@@ -14,7 +14,7 @@ struct Command: Sendable {
 
     enum Name: String, CaseIterable, Sendable {
         case steal, evict, release, rewind, undo, split, merge
-        case show, trace, filter, sort, theme, refresh, pane, zoom, freeze, mouse, events, copy, export
+        case show, trace, filter, sort, theme, refresh, past, pane, zoom, freeze, mouse, events, copy, export
         case start, stop, kill, pause, resume, rate, hot
         case help, quit
     }
@@ -67,6 +67,9 @@ struct Command: Sendable {
         Command(
             name: .refresh, aliases: [], arguments: [.word(["now", "1s", "2s", "5s", "10s", "30s"])],
             usage: "refresh [now|SECONDS]", help: "how often the table is read"),
+        Command(
+            name: .past, aliases: ["time", "at"], arguments: [.word(["now", "1m", "5m", "10m", "30m"])],
+            usage: "past now|10m|12:04:07", help: "the fleet as it was so long ago, or then; now comes back"),
         Command(
             name: .pane, aliases: ["go"],
             arguments: [.word(["shards", "hash", "lineage", "workers", "events", "problems"])], usage: "pane NAME",

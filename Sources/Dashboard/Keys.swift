@@ -9,6 +9,7 @@ package enum Action: Hashable, Sendable {
     case filter, command, help, freeze, themes, mouse, copy, redraw
     case refreshFaster, refreshSlower, refreshNow
     case sortNext, sortPrevious, reverse, defaultOrder, chatter
+    case earlier, later, earlierBookmark, laterBookmark, present
     case steal, evict, release, rewind, undo, split, merge
     case killWorker, stopWorker, pauseWorker, startWorker, rateUp, rateDown, hot
     case suspend, quit
@@ -24,6 +25,8 @@ struct Binding: Sendable {
         case trace
         /// The panes and the detail view of the demo.
         case demo
+        /// While the past is shown.
+        case past
     }
 
     var keys: [Key]
@@ -56,6 +59,7 @@ struct Binding: Sendable {
         var isDetail: Bool
         var isTrace: Bool
         var isDemo: Bool
+        var isPast = false
     }
 
     func applies(in situation: Situation) -> Bool {
@@ -65,6 +69,7 @@ struct Binding: Sendable {
         case .detail: situation.isDetail && !situation.isTrace
         case .trace: situation.isTrace
         case .demo: situation.isDemo && !situation.isTrace
+        case .past: situation.isPast && !situation.isTrace
         }
     }
 
@@ -86,7 +91,7 @@ struct Binding: Sendable {
     private static let shardPanes: Set<Pane> = [.shards, .hashKeys, .lineage, .problems, .events]
 
     /// Special scopes come first: of several that apply the first is taken.
-    static let all: [Binding] = traceKeys + shardKeys + demoKeys + paneKeys + commonKeys
+    static let all: [Binding] = traceKeys + pastKeys + shardKeys + demoKeys + paneKeys + commonKeys
 
     /// What is done to the shard at the cursor.
     private static let shardKeys: [Binding] = [Scope.panes(shardPanes), .detail].flatMap { scope in
@@ -117,6 +122,18 @@ struct Binding: Sendable {
             .trace),
         Binding(
             character("p"), "p", hint: "freeze", "freeze the lines, or follow the newest again", .freeze, .trace),
+    ]
+
+    private static let pastKeys: [Binding] = [
+        Binding([.escape, .end], "Esc End", hint: "now", hintKey: "Esc", "return to now", .present, .past),
+        Binding(character("["), "[", hint: "earlier", "go back in time; held, the steps grow", .earlier, .past),
+        Binding(character("]"), "]", hint: "later", "go forth in time", .later, .past),
+        Binding(
+            character("{"), "{", hint: "event before", "to the steal, ZOMBIE, TERMINATE, reshard or action before",
+            .earlierBookmark, .past),
+        Binding(
+            character("}"), "}", hint: "event after", "to the steal, ZOMBIE, TERMINATE, reshard or action after",
+            .laterBookmark, .past),
     ]
 
     private static let demoKeys: [Binding] = [
@@ -173,6 +190,17 @@ struct Binding: Sendable {
             [.character(":"), .function(2)], ":", hint: "command", "type a command; Tab completes it", .command,
             .everywhere),
         Binding(character("p"), "p", hint: "freeze", "freeze the picture, or go on", .freeze, .everywhere),
+        Binding(
+            character("["), "[", hint: "time", hintKey: "[ ]",
+            "go back in time, through the last hour or the recording",
+            .earlier, .everywhere),
+        Binding(character("]"), "]", "go forth in time", .later, .everywhere),
+        Binding(
+            character("{"), "{", "back to the last steal, ZOMBIE, TERMINATE, reshard or action", .earlierBookmark,
+            .everywhere),
+        Binding(
+            character("}"), "}", "forth to the next steal, ZOMBIE, TERMINATE, reshard or action", .laterBookmark,
+            .everywhere),
         Binding(character("t"), "t", hint: "theme", "choose a theme", .themes, .everywhere),
         Binding([.escape, .backspace], "Esc", "back: close the view, drop the zoom or the filter", .back, .everywhere),
         Binding([.tab], "Tab", hint: "next pane", "next pane", .nextPane, .everywhere),

@@ -20,6 +20,12 @@ package enum ModelEvent: Sendable {
     case demoChanged(DemoStatus)
     /// The table or the stream could not be read; a later snapshot withdraws it.
     case unreachable(String, retryAt: Timestamp?)
+    /// The answer to `showPast`: the fleet as it was at the moment that was asked for, or the nearest that is kept.
+    case pastShown(FleetSnapshot, asked: Timestamp)
+    /// The answer to `showPast` where there is none yet: why, in a sentence.
+    case pastRefused(String)
+    /// What happened in all of a recording.
+    case bookmarksFound(Bookmarks)
     /// A line passed between us and a child; wanted only after the effect `trace` named its shard.
     case traced(TraceLine)
 }
@@ -34,6 +40,8 @@ package enum ModelEffect: Hashable, Sendable {
     case perform(Plan)
     case setRefresh(Duration)
     case refreshNow
+    /// Answered by `pastShown` or `pastRefused`; of several asked quickly only the last need be answered.
+    case showPast(Timestamp)
     case setTheme(String)
     case setMouse(Bool)
     case copy(String)

@@ -41,6 +41,9 @@ package struct Model: Sendable {
     var live: FleetSnapshot?
     /// The picture that is explored while newer ones arrive.
     var frozen: FleetSnapshot?
+    /// The moment of the past that is shown instead.
+    var past: Past?
+    var bookmarks = Bookmarks()
     var outage: Outage?
     var caption: Caption?
     var demo: DemoStatus?
@@ -83,8 +86,8 @@ package struct Model: Sendable {
         isMouseOn = configuration.hasMouse
     }
 
-    /// The picture that is shown: the frozen one if there is one.
-    package var snapshot: FleetSnapshot? { frozen ?? live }
+    /// The picture that is shown: that of the past, or the frozen one if there is one.
+    package var snapshot: FleetSnapshot? { past?.shown ?? frozen ?? live }
 
     package var isFrozen: Bool { frozen != nil }
 

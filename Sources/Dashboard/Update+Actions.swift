@@ -16,6 +16,7 @@ extension Model {
         guard snapshot.identity.isWritable else {
             return "read-only: nothing is written; start again with --write to change things"
         }
+        if let past = pastWords { return "nothing can be done in the past (\(past)); Esc returns to now" }
         if isBusy { return "one thing at a time: the last action is still under way" }
         guard let lease else { return "no shard is selected" }
         switch action {
@@ -130,6 +131,10 @@ extension Model {
 
     mutating func steer(_ action: Action) -> [ModelEffect] {
         guard configuration.purpose == .demo else { return [] }
+        if let past = pastWords {
+            say(.warning, "nothing can be done in the past (\(past)); Esc returns to now")
+            return []
+        }
         switch action {
         case .startWorker:
             say(nil, "starting a worker")

@@ -46,6 +46,15 @@ extension Model {
         case .unreachable(let message, let retryAt):
             outage = Outage(message: message, retryAt: retryAt)
             return []
+        case .pastShown(let snapshot, let asked):
+            take(past: snapshot, asked: asked)
+            return []
+        case .pastRefused(let why):
+            refusePast(why)
+            return []
+        case .bookmarksFound(let bookmarks):
+            self.bookmarks = bookmarks
+            return []
         case .traced(let line):
             take(line)
             return []
@@ -65,7 +74,8 @@ extension Model {
         now = max(now, snapshot.takenAtInstant)
         live = snapshot
         outage = nil
-        if frozen == nil { rebuildRows() }
+        bookmarks.note(snapshot)
+        if frozen == nil, past?.shown == nil { rebuildRows() }
     }
 
     /// Shows a sentence at the foot: longer where it matters more.
@@ -125,7 +135,8 @@ extension Model {
     /// What keys depend on.
     var situation: Binding.Situation {
         Binding.Situation(
-            focus: focus, isDetail: detail != nil, isTrace: trace != nil, isDemo: configuration.purpose == .demo)
+            focus: focus, isDetail: detail != nil, isTrace: trace != nil, isDemo: configuration.purpose == .demo,
+            isPast: past != nil)
     }
 
     mutating func perform(_ action: Action) -> [ModelEffect] {
@@ -140,6 +151,7 @@ extension Model {
         case .open: open()
         case .back where trace != nil: return closeTrace()
         case .back: back()
+        case .earlier, .later, .earlierBookmark, .laterBookmark, .present: return scrub(action)
         case .wrap: wrapTrace()
         case .filter: startFilter()
         case .command: overlay = .input(completed(Prompt(kind: .command, input: TextInput())))
@@ -190,7 +202,9 @@ extension Model {
     }
 
     private mutating func toggleFreeze() {
-        if frozen != nil {
+        if past != nil {
+            say(.info, "the past stands still already; Esc returns to now")
+        } else if frozen != nil {
             frozen = nil
             rebuildRows()
             say(nil, "live again")

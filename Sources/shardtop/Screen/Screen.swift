@@ -19,6 +19,8 @@ final class Screen: Sendable {
         var demo: @Sendable (Dashboard.DemoCommand) -> Void
         /// Begins to post the protocol of a shard's child as `traced`; `nil` ends it.
         var trace: @Sendable (String?) -> Void = { _ in }
+        /// Looks up the fleet as it was at a moment, and answers with the event that it is handed.
+        var showPast: @Sendable (Timestamp, @escaping @Sendable (ModelEvent) -> Void) -> Void = { _, _ in }
     }
 
     /// Why the screen ended.
@@ -166,6 +168,7 @@ final class Screen: Sendable {
             Task { [doors, continuation] in continuation.yield(.planPerformed(await doors.perform(plan))) }
         case .setRefresh(let interval): doors.setRefresh(interval)
         case .refreshNow: doors.refreshNow()
+        case .showPast(let moment): doors.showPast(moment) { [continuation] in continuation.yield($0) }
         case .setTheme: break
         case .setMouse(let isOn): terminal.setMouse(isOn)
         case .copy(let text): terminal.copy(text)
