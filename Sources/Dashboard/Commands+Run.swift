@@ -26,6 +26,7 @@ extension Model {
         case .rate, .hot, .refresh: return runNumber(command, arguments)
         case .past: return runPast(arguments)
         case .start: return perform(.startWorker)
+        case .mark: return runMark(arguments)
         case .theme: return runTheme(arguments)
         case .sort: runSort(arguments)
         case .filter:
@@ -115,30 +116,25 @@ extension Model {
             }
             say(nil, "copied the lease row of \(lease.shardID)")
             return [.copy(JSON.text(lease.stored.wire))]
-        default: return runAction(command, lease, Array(arguments.dropFirst()))
+        default: return runAction(command, lease, isNamed: !arguments.isEmpty, Array(arguments.dropFirst()))
         }
     }
 
-    private mutating func runAction(_ command: Command, _ lease: LeaseView, _ rest: [String]) -> [ModelEffect] {
+    private mutating func runAction(
+        _ command: Command, _ lease: LeaseView, isNamed: Bool, _ rest: [String]
+    ) -> [ModelEffect] {
         let actions: [Command.Name: Action] = [
             .steal: .steal, .evict: .evict, .release: .release, .rewind: .rewind, .undo: .undo, .split: .split,
             .merge: .merge,
         ]
         guard let action = actions[command.name] else { return [] }
+        if !isNamed, let effects = actOnMarked(action) { return effects }
         if let obstacle = obstacle(to: action, on: lease) {
             say(.warning, obstacle)
             return []
         }
         guard let argument = rest.first else {
-            let earlier = (focus, detail)
-            // The keys act on the shard at the cursor; a named one is put there.
-            if subject?.id != lease.id {
-                selectedLease = lease.id
-                detail = nil
-                focus = .shards
-            }
-            defer { if detail == nil { (focus, detail) = earlier } }
-            return act(action)
+            return act(action, on: lease)
         }
         do {
             switch action {

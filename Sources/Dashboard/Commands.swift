@@ -14,7 +14,7 @@ struct Command: Sendable {
 
     enum Name: String, CaseIterable, Sendable {
         case steal, evict, release, rewind, undo, split, merge
-        case show, trace, filter, sort, theme, refresh, past, pane, zoom, freeze, mouse, events, copy, export
+        case mark, show, trace, filter, sort, theme, refresh, past, pane, zoom, freeze, mouse, events, copy, export
         case start, stop, kill, pause, resume, rate, hot
         case help, quit
     }
@@ -49,6 +49,9 @@ struct Command: Sendable {
         Command(
             name: .merge, aliases: [], arguments: [.shard, .shard], usage: "merge [SHARD [SHARD]]",
             help: "merge a shard with its neighbour"),
+        Command(
+            name: .mark, aliases: ["unmark"], arguments: [.shard], usage: "mark [SHARD|all|none]",
+            help: "mark a shard or take its mark away; actions are about all marked"),
         Command(
             name: .show, aliases: ["detail", "describe"], arguments: [.shard], usage: "show SHARD",
             help: "everything about a shard"),

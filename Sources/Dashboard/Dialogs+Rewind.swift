@@ -4,10 +4,11 @@ import Machine
 
 /// The dialogs around a rewind.
 extension Frame {
-    mutating func drawRewind(_ prompt: Prompt, _ id: String) {
+    mutating func drawRewind(_ prompt: Prompt, _ ids: [String]) {
         let width = min(buffer.width - 8, 76)
         let text = look.style(.text)
-        let lease = model.lease(id: id)
+        let lease = ids.count == 1 ? model.lease(id: ids[0]) : nil
+        let name = lease.map { Format.shard($0.shardID) } ?? "\(ids.count) shards"
         var lines: [[Span]] = []
         func entry(_ name: String, _ content: String) {
             for (index, line) in content.asASCII(symbols).wrapped(to: width - 12).enumerated() {
@@ -27,7 +28,7 @@ extension Frame {
         entry("LATEST", "skip what is unread")
         let field = TextField(prompt: "read from: ", input: prompt.input, placeholder: "Enter shows what would be done")
         Dialog(
-            title: "rewind or advance \(Format.shard(lease?.shardID ?? id))", lines: lines, input: field, width: width
+            title: "rewind or advance \(name)", lines: lines, input: field, width: width
         ).draw(in: buffer.bounds, on: &buffer, look: look)
     }
 
@@ -39,14 +40,14 @@ extension Frame {
         Dialog(title: "one moment", lines: lines, width: width).draw(in: buffer.bounds, on: &buffer, look: look)
     }
 
-    func buttons(for plan: Plan) -> [Dialog.Button] {
-        guard plan.typed == nil else {
-            return [.init("Enter  \(plan.action.verb)", isDangerous: true), .init("Esc  leave it")]
+    func buttons(for question: Question, _ verb: String) -> [Dialog.Button] {
+        guard question.typed == nil else {
+            return [.init("Enter  \(verb)", isDangerous: true), .init("Esc  leave it")]
         }
-        return [.init("y  \(plan.action.verb)", isDangerous: true), .init("n  leave it")]
+        return [.init("y  \(verb)", isDangerous: true), .init("n  leave it")]
     }
 
-    func typedField(_ input: TextInput, _ plan: Plan) -> TextField {
-        TextField(prompt: "type \(plan.typed ?? "") to confirm: ", input: input)
+    func typedField(_ question: Question) -> TextField? {
+        question.input.map { TextField(prompt: "type \(question.typed?.0 ?? "") to confirm: ", input: $0) }
     }
 }

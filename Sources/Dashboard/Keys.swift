@@ -10,6 +10,7 @@ package enum Action: Hashable, Sendable {
     case refreshFaster, refreshSlower, refreshNow
     case sortNext, sortPrevious, reverse, defaultOrder, chatter
     case earlier, later, earlierBookmark, laterBookmark, present
+    case mark, markAll, unmarkAll
     case steal, evict, release, rewind, undo, split, merge
     case killWorker, stopWorker, pauseWorker, startWorker, rateUp, rateDown, hot
     case suspend, quit
@@ -152,6 +153,13 @@ struct Binding: Sendable {
     ]
 
     private static let paneKeys: [Binding] = [
+        Binding(
+            character(" "), "Space", hint: "mark",
+            "mark the shard, or take the mark away: actions are about all marked",
+            .mark, .panes([.shards, .hashKeys, .lineage])),
+        Binding(
+            character("*"), "*", "mark all shards that are listed", .markAll, .panes([.shards, .hashKeys, .lineage])),
+        Binding(character("U"), "U", "take all marks away", .unmarkAll, .everywhere),
         Binding(
             [.right, .character("l"), .character("o")], "→ l o", hint: "sort", hintKey: "o", "sort by the next column",
             .sortNext,

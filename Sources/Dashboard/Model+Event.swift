@@ -9,6 +9,12 @@ package enum ModelEvent: Sendable {
     case ticked(Timestamp)
     /// The answer to `makePlan`: what would be written, to be confirmed.
     case planMade(Plan)
+    /// The answer to `makePlan` for several.
+    case plansMade(PlanSet)
+    /// So many of a set were written so far.
+    case setProgressed(Int)
+    /// The answer to `performSet`.
+    case setPerformed(SetOutcome)
     /// The answer to `makePlan` where it cannot be done: why, in a sentence.
     case planRefused(String)
     /// The answer to `perform`: what came of it, in a sentence.
@@ -38,6 +44,10 @@ package enum ModelEffect: Hashable, Sendable {
     case dropPlan
     /// The person said yes; answered by `planPerformed`.
     case perform(Plan)
+    /// The person said yes to several; answered by `setPerformed`.
+    case performSet(PlanSet)
+    /// No further one of the set.
+    case stopSet
     case setRefresh(Duration)
     case refreshNow
     /// Answered by `pastShown` or `pastRefused`; of several asked quickly only the last need be answered.
@@ -58,13 +68,15 @@ package enum ModelEffect: Hashable, Sendable {
 }
 
 /// An intent, before the table is read again for it. Leases are named by `LeaseView.id`, shards by their id.
-package enum PlanRequest: Hashable, Sendable {
+package indirect enum PlanRequest: Hashable, Sendable {
     case steal(lease: String, worker: String)
     case evict(lease: String)
     case release(lease: String)
     case rewind(lease: String, to: RewindRequest)
     /// Put the checkpoint back to before the last rewind.
     case undo(lease: String)
+    /// The same to several leases.
+    case several([PlanRequest])
     /// `at` is where the second child begins; `nil` splits in the middle.
     case split(shard: String, at: UInt128?)
     case merge(shard: String, adjacent: String)

@@ -63,6 +63,8 @@ package struct Model: Sendable {
     var showsChatter = false
     /// `LeaseView.id` of the shard that actions are about, in whichever pane it was chosen.
     var selectedLease: String?
+    /// Leases, by their `LeaseView.id`, that an action is about together.
+    var marked: Set<String> = []
     var lists: [Pane: ListState] = [:]
     /// What the panes list, worked out once for a snapshot, a filter or an order.
     var rows = Rows()
@@ -131,6 +133,8 @@ enum Overlay: Hashable, Sendable {
     case question(Question)
     /// A plan whose record is being looked up in the stream.
     case waiting(String)
+    /// A set of plans that is under way.
+    case performing(Performing)
 }
 
 /// A line that is being typed at the foot of the screen.
@@ -139,8 +143,8 @@ struct Prompt: Hashable, Sendable {
         /// Filters a pane while it is typed; `earlier` comes back on Esc.
         case filter(Pane, earlier: RowFilter?)
         case command
-        /// Where a lease, by its `LeaseView.id`, shall be read from.
-        case rewind(lease: String)
+        /// Where leases, by their `LeaseView.id`, shall be read from.
+        case rewind(leases: [String])
     }
 
     var kind: Kind
@@ -159,6 +163,7 @@ struct Picker: Hashable, Sendable {
         /// `earlier` comes back on Esc.
         case theme(earlier: String)
         case stealTo(lease: String)
+        case stealMarked
         case mergeWith(shard: String)
     }
 
@@ -172,6 +177,7 @@ struct Picker: Hashable, Sendable {
 struct Question: Hashable, Sendable {
     enum Kind: Hashable, Sendable {
         case plan(Plan)
+        case plans(PlanSet)
         case quit
     }
 

@@ -80,7 +80,10 @@ extension Model {
     }
 
     mutating func act(_ action: Action) -> [ModelEffect] {
-        let lease = subject
+        actOnMarked(action) ?? act(action, on: subject)
+    }
+
+    mutating func act(_ action: Action, on lease: LeaseView?) -> [ModelEffect] {
         if let obstacle = obstacle(to: action, on: lease) {
             say(.warning, obstacle)
             return []
@@ -98,7 +101,7 @@ extension Model {
         case .evict: return request(.evict(lease: lease.id))
         case .release: return request(.release(lease: lease.id))
         case .rewind:
-            askPosition(of: lease)
+            askPosition(of: [lease])
             return []
         case .undo: return request(.undo(lease: lease.id))
         case .split: return request(.split(shard: lease.shardID, at: nil))

@@ -20,6 +20,7 @@ extension Model {
         case .picker(let picker): return handle(key, in: picker)
         case .question(let question): return handle(key, in: question)
         case .waiting: return handleWhileWaiting(key)
+        case .performing(let performing): return handleWhilePerforming(key, performing)
         }
     }
 
@@ -71,6 +72,12 @@ extension Model {
             isBusy = true
             say(nil, "\(plan.title) …")
             return [.perform(plan)]
+        case .plans(let set):
+            guard isYes else {
+                say(nil, "nothing was written")
+                return []
+            }
+            return perform(set)
         case .quit: return isYes ? [.quit] : []
         }
     }
@@ -133,6 +140,8 @@ extension Model {
         let choice = picker.choices[picker.selection]
         switch picker.kind {
         case .theme: return choice == theme ? [] : setTheme(choice)
+        case .stealMarked:
+            return request(.several(markedLeases.map { .steal(lease: $0.id, worker: choice) }))
         case .stealTo(let lease): return request(.steal(lease: lease, worker: choice))
         case .mergeWith(let shard): return request(.merge(shard: shard, adjacent: choice))
         }
@@ -150,7 +159,7 @@ extension Model {
     }
 
     private mutating func handle(_ key: Key, in prompt: Prompt) -> [ModelEffect] {
-        if case .rewind(let lease) = prompt.kind { return handle(key, in: prompt, rewinding: lease) }
+        if case .rewind(let leases) = prompt.kind { return handle(key, in: prompt, rewinding: leases) }
         var prompt = prompt
         switch (key, prompt.kind) {
         case (.escape, .filter(let pane, let earlier)):

@@ -5,11 +5,11 @@ import Machine
 /// Where a lease shall be read from is typed, looked up where it is a time, shown as a plan, and where records would be
 /// skipped confirmed by the application's name.
 extension Model {
-    mutating func askPosition(of lease: LeaseView) {
-        overlay = .input(Prompt(kind: .rewind(lease: lease.id), input: TextInput()))
+    mutating func askPosition(of leases: [LeaseView]) {
+        overlay = .input(Prompt(kind: .rewind(leases: leases.map(\.id)), input: TextInput()))
     }
 
-    mutating func handle(_ key: Key, in prompt: Prompt, rewinding lease: String) -> [ModelEffect] {
+    mutating func handle(_ key: Key, in prompt: Prompt, rewinding leases: [String]) -> [ModelEffect] {
         var prompt = prompt
         switch key {
         case .escape, .control("c"): overlay = nil
@@ -20,7 +20,7 @@ extension Model {
                 say(.warning, Self.notAPosition(text))
                 return []
             }
-            return self.request(request, of: lease)
+            return self.request(request, of: leases)
         default:
             if prompt.input.handle(key) { overlay = .input(prompt) }
         }
@@ -30,16 +30,17 @@ extension Model {
     /// What was typed after `:rewind SHARD`.
     mutating func rewind(_ lease: LeaseView, to text: String) throws -> [ModelEffect] {
         guard let request = Self.rewindRequest(text) else { throw Unknown(Self.notAPosition(text)) }
-        return self.request(request, of: lease.id)
+        return self.request(request, of: [lease.id])
     }
 
-    private mutating func request(_ position: RewindRequest, of lease: String) -> [ModelEffect] {
+    private mutating func request(_ position: RewindRequest, of leases: [String]) -> [ModelEffect] {
         switch position {
         case .sentinel: overlay = nil
         case .number, .time, .ago:
             overlay = .waiting("looking for the first record there; the stream is read slowly, for its readers' sake")
         }
-        return request(.rewind(lease: lease, to: position))
+        let requests = leases.map { PlanRequest.rewind(lease: $0, to: position) }
+        return request(requests.count == 1 ? requests[0] : .several(requests))
     }
 
     /// Sentinels may be typed in small letters.
@@ -68,7 +69,7 @@ extension Model {
         switch overlay {
         case .waiting?, nil:
             overlay = .question(Question(kind: .plan(plan), input: plan.typed == nil ? nil : TextInput()))
-        case .help?, .note?, .input?, .picker?, .question?:
+        case .help?, .note?, .input?, .picker?, .question?, .performing?:
             say(.info, "\(plan.title): dropped, because something else was opened meanwhile")
         }
     }
@@ -101,9 +102,18 @@ extension Model {
 
     /// What is still to be typed before a yes counts, in a sentence.
     func missing(in question: Question) -> String? {
-        guard case .plan(let plan) = question.kind, let typed = plan.typed, question.input?.text.trimmed != typed else {
-            return nil
+        guard let (typed, verb) = question.typed, question.input?.text.trimmed != typed else { return nil }
+        return "type \(typed) to \(verb), or Esc to leave it"
+    }
+}
+
+extension Question {
+    /// What must be typed before a yes counts, and what is done then.
+    var typed: (String, verb: String)? {
+        switch kind {
+        case .plan(let plan): plan.typed.map { ($0, plan.action.verb) }
+        case .plans(let set): set.typed.map { ($0, set.verb) }
+        case .quit: nil
         }
-        return "type \(typed) to \(plan.action.verb), or Esc to leave it"
     }
 }

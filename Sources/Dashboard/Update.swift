@@ -26,6 +26,15 @@ extension Model {
         case .planMade(let plan):
             offer(plan)
             return []
+        case .plansMade(let set):
+            offer(set)
+            return []
+        case .setProgressed(let done):
+            progressed(done)
+            return []
+        case .setPerformed(let outcome):
+            concluded(outcome)
+            return [.refreshNow]
         case .planRefused(let why):
             refuse(why)
             return []
@@ -61,7 +70,7 @@ extension Model {
         }
     }
 
-    private static func words(for outcome: PlanOutcome) -> (Severity?, String) {
+    static func words(for outcome: PlanOutcome) -> (Severity?, String) {
         switch outcome {
         case .written: (nil, "written")
         case .intentGone: (.warning, "nothing was written: what was confirmed is no longer so; look again")
@@ -75,6 +84,7 @@ extension Model {
         live = snapshot
         outage = nil
         bookmarks.note(snapshot)
+        forgetMarks()
         if frozen == nil, past?.shown == nil { rebuildRows() }
     }
 
@@ -180,6 +190,7 @@ extension Model {
         case .refreshNow: return [.refreshNow]
         case .steal, .evict, .release, .rewind, .undo, .split, .merge: return act(action)
         case .killWorker, .stopWorker, .pauseWorker, .startWorker, .rateUp, .rateDown, .hot: return steer(action)
+        case .mark, .markAll, .unmarkAll: mark(action)
         case .suspend: return suspend()
         case .quit: return quit()
         }

@@ -273,6 +273,7 @@ extension Frame {
             switch binding.action {
             case .open, .chatter, .help, .quit: false
             case .earlier, .later, .earlierBookmark, .laterBookmark, .present: model.past == nil
+            case .mark: isWritable && model.past == nil
             // Where nothing can be written, or shards are not what is chosen, other keys get the room.
             case .steal, .evict, .release, .rewind, .split, .merge:
                 isWritable && model.past == nil && (model.focus != .events || isDetail)

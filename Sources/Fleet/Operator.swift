@@ -45,7 +45,7 @@ package struct Operator: Sendable {
     private let identity: FleetIdentity
     private let dynamoDB: DynamoDBClient
     private let kinesis: KinesisClient?
-    private let time: TimeSource
+    let time: TimeSource
     private let audit: AuditLog
     private let caller: Caller
     private let workers: WorkerDoor?

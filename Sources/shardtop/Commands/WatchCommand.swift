@@ -81,11 +81,17 @@ enum FleetScreen {
         let past = PastDesk(
             Timeline(configuration, at: connection.time.now(), wallClock: connection.time.wallClock()))
         let doors = Screen.Doors(
-            plan: { request, newest in try await desk.plan(request, newest) },
+            plan: { request, newest in try await desk.answer(request, newest) },
             perform: { plan in
                 let outcome = await actor.perform(plan)
                 post.observer?.note(plan, outcome)
                 return outcome
+            },
+            performSet: { set, goesOn, done in
+                await actor.perform(set, goesOn: goesOn) { plan, outcome, count in
+                    post.observer?.note(plan, outcome)
+                    done(count)
+                }
             },
             setRefresh: { interval in post.observer?.post(FleetMachine.Event.refreshChanged(.every(interval))) },
             refreshNow: { post.observer?.post(FleetMachine.Event.refreshRequested) },

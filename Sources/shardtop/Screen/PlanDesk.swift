@@ -17,10 +17,28 @@ struct PlanDesk: Sendable {
         self.since = since
     }
 
-    /// The plan for what was asked, by the newest picture; throws a `Refusal` or a `Failure`.
-    func plan(_ request: PlanRequest, _ newest: @Sendable () -> FleetSnapshot?) async throws -> Plan {
+    /// What answers `request`, by the newest picture; throws a `Refusal` or a `Failure`.
+    func answer(_ request: PlanRequest, _ newest: @Sendable () -> FleetSnapshot?) async throws -> ModelEvent {
         guard let snapshot = newest() else { throw Failure("nothing is known of the fleet yet") }
+        guard case .several(let requests) = request else {
+            return .planMade(try await plan(request, snapshot, newest))
+        }
+        var set = PlanSet(plans: [])
+        for request in requests {
+            do {
+                set.plans.append(try await plan(request, snapshot, newest))
+            } catch let refusal as Refusal {
+                set.refused.append(PlanSet.Refused(why: refusal.description))
+            }
+        }
+        return .plansMade(set)
+    }
+
+    private func plan(
+        _ request: PlanRequest, _ snapshot: FleetSnapshot, _ newest: @Sendable () -> FleetSnapshot?
+    ) async throws -> Plan {
         switch request {
+        case .several: throw Failure("a set within a set")
         case .steal(let lease, let worker): return try Plan.steal(lease, to: worker, in: snapshot)
         case .evict(let lease): return try Plan.evict(lease, in: snapshot)
         case .release(let lease): return try Plan.release(lease, in: snapshot)

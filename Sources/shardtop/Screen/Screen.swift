@@ -11,9 +11,16 @@ import Synchronization
 final class Screen: Sendable {
     /// What the screen has done for it by the program around it.
     struct Doors: Sendable {
-        /// Answers `planMade` or throws `Refusal`, by the newest picture; it may have to read the stream first.
-        var plan: @Sendable (PlanRequest, @escaping @Sendable () -> FleetSnapshot?) async throws -> Plan
+        /// Answers `planMade` or `plansMade` or throws `Refusal`, by the newest picture; it may have to read the stream
+        /// first.
+        var plan: @Sendable (PlanRequest, @escaping @Sendable () -> FleetSnapshot?) async throws -> ModelEvent
         var perform: @Sendable (Plan) async -> PlanOutcome
+        /// Performs one after the other while `goesOn`, and says how many are done.
+        var performSet:
+            @Sendable (PlanSet, _ goesOn: @escaping @Sendable () -> Bool, _ done: @escaping @Sendable (Int) -> Void)
+                async
+                -> SetOutcome =
+                { set, _, _ in SetOutcome(done: 0, total: set.plans.count) }
         var setRefresh: @Sendable (Duration) -> Void
         var refreshNow: @Sendable () -> Void
         var demo: @Sendable (Dashboard.DemoCommand) -> Void
@@ -47,6 +54,8 @@ final class Screen: Sendable {
     private static let tracedMax = 2000
     /// The plan that is being made.
     private let planning = Mutex<Task<Void, Never>?>(nil)
+    /// The person wants no more of the set that is under way.
+    private let isSetStopped = Mutex(false)
     private let purpose: Model.Configuration.Purpose
     private let hasMouse: Bool
 
@@ -166,6 +175,8 @@ final class Screen: Sendable {
         case .dropPlan: planning.withLock { $0 }?.cancel()
         case .perform(let plan):
             Task { [doors, continuation] in continuation.yield(.planPerformed(await doors.perform(plan))) }
+        case .performSet(let set): perform(set)
+        case .stopSet: isSetStopped.withLock { $0 = true }
         case .setRefresh(let interval): doors.setRefresh(interval)
         case .refreshNow: doors.refreshNow()
         case .showPast(let moment): doors.showPast(moment) { [continuation] in continuation.yield($0) }
@@ -183,11 +194,20 @@ final class Screen: Sendable {
         return nil
     }
 
+    private func perform(_ set: PlanSet) {
+        isSetStopped.withLock { $0 = false }
+        Task {
+            let outcome = await doors.performSet(
+                set, { !self.isSetStopped.withLock { $0 } }, { self.post(.setProgressed($0)) })
+            post(.setPerformed(outcome))
+        }
+    }
+
     private func makePlan(_ request: PlanRequest) {
         let task = Task {
             let answer: ModelEvent
             do {
-                answer = .planMade(try await doors.plan(request) { self.newest.withLock { $0 } })
+                answer = try await doors.plan(request) { self.newest.withLock { $0 } }
             } catch let failure as Failure {
                 answer = .planRefused(failure.message)
             } catch {
