@@ -20,7 +20,7 @@ extension Model {
         }
         let arguments = Array(words.dropFirst())
         switch command.name {
-        case .steal, .evict, .release, .rewind, .undo, .split, .merge, .show, .copy, .trace:
+        case .steal, .evict, .release, .rewind, .undo, .create, .delete, .split, .merge, .show, .copy, .trace:
             return runOnShard(command, arguments)
         case .stop, .kill, .pause, .resume: return runOnWorker(command, arguments)
         case .rate, .hot, .refresh: return runNumber(command, arguments)
@@ -93,6 +93,9 @@ extension Model {
         if let text = arguments.first {
             switch find(shard: text) {
             case .success(let lease): chosen = lease
+            // A lease that was deleted has no line any more; what was done to it is told by the audit.
+            case .failure where command.name == .undo && text.hasPrefix("shardId-"):
+                return undo(gone: text)
             case .failure(let unknown):
                 say(.warning, unknown.message)
                 return []
@@ -124,7 +127,8 @@ extension Model {
         _ command: Command, _ lease: LeaseView, isNamed: Bool, _ rest: [String]
     ) -> [ModelEffect] {
         let actions: [Command.Name: Action] = [
-            .steal: .steal, .evict: .evict, .release: .release, .rewind: .rewind, .undo: .undo, .split: .split,
+            .steal: .steal, .evict: .evict, .release: .release, .rewind: .rewind, .undo: .undo,
+            .create: .create, .delete: .delete, .split: .split,
             .merge: .merge,
         ]
         guard let action = actions[command.name] else { return [] }

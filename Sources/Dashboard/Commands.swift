@@ -13,7 +13,7 @@ struct Command: Sendable {
     }
 
     enum Name: String, CaseIterable, Sendable {
-        case steal, evict, release, rewind, undo, split, merge
+        case steal, evict, release, rewind, undo, create, delete, split, merge
         case mark, show, trace, filter, sort, theme, refresh, past, pane, zoom, freeze, mouse, events, copy, export
         case start, stop, kill, pause, resume, rate, hot
         case help, quit
@@ -42,7 +42,13 @@ struct Command: Sendable {
             usage: "rewind [SHARD [10m|TIME|NUMBER|TRIM_HORIZON|LATEST]]", help: "from where a lease is read"),
         Command(
             name: .undo, aliases: [], arguments: [.shard], usage: "undo [SHARD]",
-            help: "put the checkpoint back to before the last rewind"),
+            help: "take back the last rewind, create or delete"),
+        Command(
+            name: .create, aliases: [], arguments: [.shard], usage: "create [SHARD]",
+            help: "make the lease that a MISSING shard lacks"),
+        Command(
+            name: .delete, aliases: [], arguments: [.shard], usage: "delete [SHARD]",
+            help: "delete an ORPHAN lease, whose shard is no more"),
         Command(
             name: .split, aliases: [], arguments: [.shard, .word(["at"]), .word(["middle", "25%", "75%", "0x"])],
             usage: "split [SHARD [at KEY|0xKEY|N%]]", help: "split a shard; without a key in the middle"),

@@ -11,8 +11,8 @@ extension Frame {
         let name = lease.map { Format.shard($0.shardID) } ?? "\(ids.count) shards"
         var lines: [[Span]] = []
         func entry(_ name: String, _ content: String) {
-            for (index, line) in content.asASCII(symbols).wrapped(to: width - 12).enumerated() {
-                lines.append([Span((index == 0 ? name : "").padded(to: 12), look.style(.dim)), Span(line, text)])
+            for (index, line) in content.asASCII(symbols).wrapped(to: width - 14).enumerated() {
+                lines.append([Span((index == 0 ? name : "").padded(to: 14), look.style(.dim)), Span(line, text)])
             }
         }
         if let lease {

@@ -11,7 +11,7 @@ package enum Action: Hashable, Sendable {
     case sortNext, sortPrevious, reverse, defaultOrder, chatter
     case earlier, later, earlierBookmark, laterBookmark, present
     case mark, markAll, unmarkAll
-    case steal, evict, release, rewind, undo, split, merge
+    case steal, evict, release, rewind, undo, create, delete, split, merge
     case killWorker, stopWorker, pauseWorker, startWorker, rateUp, rateDown, hot
     case suspend, quit
 }
@@ -113,6 +113,8 @@ struct Binding: Sendable {
             Binding(
                 character("S"), "S", hint: "split", "split the shard in the middle (:split SHARD at KEY for elsewhere)",
                 .split, scope),
+            Binding(character("C"), "C", "create the lease that a MISSING shard lacks", .create, scope),
+            Binding(character("D"), "D", "delete an ORPHAN lease, whose shard is no more", .delete, scope),
             Binding(character("M"), "M", hint: "merge", "merge the shard with its neighbour", .merge, scope),
         ]
     }
@@ -128,7 +130,7 @@ struct Binding: Sendable {
     private static let pastKeys: [Binding] = [
         Binding([.escape, .end], "Esc End", hint: "now", hintKey: "Esc", "return to now", .present, .past),
         Binding(character("["), "[", hint: "earlier", "go back in time; held, the steps grow", .earlier, .past),
-        Binding(character("]"), "]", hint: "later", "go forth in time", .later, .past),
+        Binding(character("]"), "]", hint: "later", "go forth in time, as far as now", .later, .past),
         Binding(
             character("{"), "{", hint: "event before", "to the steal, ZOMBIE, TERMINATE, reshard or action before",
             .earlierBookmark, .past),

@@ -75,6 +75,10 @@ package indirect enum PlanRequest: Hashable, Sendable {
     case rewind(lease: String, to: RewindRequest)
     /// Put the checkpoint back to before the last rewind.
     case undo(lease: String)
+    /// Make the lease that a shard lacks.
+    case create(shard: String)
+    /// Delete a lease whose shard is no more.
+    case delete(lease: String)
     /// The same to several leases.
     case several([PlanRequest])
     /// `at` is where the second child begins; `nil` splits in the middle.

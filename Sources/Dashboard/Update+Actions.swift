@@ -21,6 +21,12 @@ extension Model {
         guard let lease else { return "no shard is selected" }
         switch action {
         case .steal, .evict, .release, .rewind, .undo: return leaseObstacle(to: action, on: lease)
+        case .create:
+            return lease.kind == .shard
+                ? nil : "\(Format.shard(lease.shardID)) has a lease; C is for a shard that lacks one"
+        case .delete:
+            return lease.state == .orphan
+                ? nil : "\(Format.shard(lease.shardID)) is no ORPHAN; only a lease whose shard is gone is deleted"
         case .split, .merge: return shardObstacle(to: action, on: lease, snapshot)
         default: return nil
         }
@@ -104,6 +110,8 @@ extension Model {
             askPosition(of: [lease])
             return []
         case .undo: return request(.undo(lease: lease.id))
+        case .create: return request(.create(shard: lease.shardID))
+        case .delete: return request(.delete(lease: lease.id))
         case .split: return request(.split(shard: lease.shardID, at: nil))
         case .merge:
             let neighbours = neighbours(of: lease)

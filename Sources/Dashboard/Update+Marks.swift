@@ -72,6 +72,8 @@ extension Model {
         case .evict: return request(.several(ids.map { .evict(lease: $0) }))
         case .release: return request(.several(ids.map { .release(lease: $0) }))
         case .undo: return request(.several(ids.map { .undo(lease: $0) }))
+        case .create: return request(.several(leases.map { .create(shard: $0.shardID) }))
+        case .delete: return request(.several(ids.map { .delete(lease: $0) }))
         case .rewind:
             askPosition(of: leases)
             return []

@@ -33,6 +33,16 @@ extension Model {
         return self.request(request, of: [lease.id])
     }
 
+    /// Undoes what was done to a lease that is no more.
+    mutating func undo(gone shard: String) -> [ModelEffect] {
+        let others = snapshot?.leases.first { $0.kind == .lease }
+        if let others, let why = obstacle(to: .undo, on: others) {
+            say(.warning, why)
+            return []
+        }
+        return request(.undo(lease: shard))
+    }
+
     private mutating func request(_ position: RewindRequest, of leases: [String]) -> [ModelEffect] {
         switch position {
         case .sentinel: overlay = nil

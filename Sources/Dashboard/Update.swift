@@ -188,7 +188,7 @@ extension Model {
         case .refreshFaster: return changeRefresh(isFaster: true)
         case .refreshSlower: return changeRefresh(isFaster: false)
         case .refreshNow: return [.refreshNow]
-        case .steal, .evict, .release, .rewind, .undo, .split, .merge: return act(action)
+        case .steal, .evict, .release, .rewind, .undo, .create, .delete, .split, .merge: return act(action)
         case .killWorker, .stopWorker, .pauseWorker, .startWorker, .rateUp, .rateDown, .hot: return steer(action)
         case .mark, .markAll, .unmarkAll: mark(action)
         case .suspend: return suspend()

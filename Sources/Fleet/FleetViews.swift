@@ -155,6 +155,8 @@ package enum ProblemAction: String, Hashable, Sendable {
     case steal
     case split
     case merge
+    case create
+    case delete
 
     package var key: Character {
         switch self {
@@ -162,6 +164,8 @@ package enum ProblemAction: String, Hashable, Sendable {
         case .steal: "s"
         case .split: "S"
         case .merge: "M"
+        case .create: "C"
+        case .delete: "D"
         }
     }
 

@@ -70,7 +70,7 @@ package struct LeastPolicy: Hashable, Sendable {
                 stream += ["SplitShard", "MergeShards", "UpdateShardCount"]
                 // A rewind to a time looks for the first record at it.
                 stream += ["GetShardIterator", "GetRecords"]
-                table += ["GetItem", "UpdateItem"]
+                table += ["GetItem", "UpdateItem", "PutItem", "DeleteItem"]
             }
             return [
                 Grant(sid: "Stream", resource: .stream, actions: kinesis(stream)),

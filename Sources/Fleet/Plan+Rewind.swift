@@ -66,7 +66,7 @@ extension Plan {
         return switch action {
         case .rewind(let target, let skips): Self.skips(from: lease.checkpoint, to: target) == skips
         case .undo(let deed): deed.isUndoable(at: lease.checkpoint)
-        case .evict, .steal, .release, .split, .merge, .scale: true
+        case .evict, .steal, .release, .create, .delete, .uncreate, .undelete, .split, .merge, .scale: true
         }
     }
 

@@ -68,10 +68,11 @@ extension LeaseCommand {
 extension LeaseCommand {
     struct Undo: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Put the checkpoint of a lease back to where the last rewind found it.",
+            abstract: "Take back the last rewind, create or delete of a lease.",
             discussion: """
-                Where it was stands in the audit of this user. Nothing is undone where the lease was moved again, or \
-                has come past that position already. The lease's counter goes on: it never goes back.
+                What was there before stands in the audit of this user. Nothing is undone where the lease was moved \
+                again, has come past that position already, or was taken since it was made. The lease's counter goes \
+                on: it never goes back.
                 """)
 
         @OptionGroup var fleet: FleetOptions
@@ -93,7 +94,7 @@ extension LeaseCommand {
             let snapshot = try await fleet.observe(for: observe)
             try await action.perform(
                 {
-                    let deed = try RewindDeed.last(of: shard, in: audit, snapshot.identity)
+                    let deed = try Deed.last(of: shard, in: audit, snapshot.identity)
                     return try Plan.undo(shard, deed, in: snapshot)
                 }, fleet.actor)
         }

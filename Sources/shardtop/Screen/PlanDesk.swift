@@ -51,9 +51,11 @@ struct PlanDesk: Sendable {
             }
         case .undo(let lease):
             let shard = snapshot.leases.first { $0.id == lease }?.shardID ?? lease
-            let deed = try RewindDeed.last(
+            let deed = try Deed.last(
                 of: shard, in: try AuditFile.lines(host), snapshot.identity, notBefore: since)
             return try Plan.undo(lease, deed, in: snapshot)
+        case .create(let shard): return try Plan.create(shard, in: snapshot)
+        case .delete(let lease): return try Plan.delete(lease, in: snapshot)
         case .split(let shard, let point):
             return try Plan.split(shard, at: point.map { .key($0) } ?? .middle, in: snapshot)
         case .merge(let shard, let adjacent): return try Plan.merge(shard, with: adjacent, in: snapshot)
