@@ -20,11 +20,15 @@ extension Model {
         }
         let arguments = Array(words.dropFirst())
         switch command.name {
-        case .steal, .evict, .release, .assign, .completeHandoff, .split, .merge, .show, .copy, .trace:
+        case .steal, .evict, .release, .rewind, .undo, .create, .delete, .assign, .completeHandoff, .split, .merge,
+            .show, .copy,
+            .trace:
             return runOnShard(command, arguments)
         case .stop, .kill, .pause, .resume: return runOnWorker(command, arguments)
         case .rate, .hot, .refresh: return runNumber(command, arguments)
+        case .past: return runPast(arguments)
         case .start: return perform(.startWorker)
+        case .mark: return runMark(arguments)
         case .theme: return runTheme(arguments)
         case .sort: runSort(arguments)
         case .filter:
@@ -91,6 +95,9 @@ extension Model {
         if let text = arguments.first {
             switch find(shard: text) {
             case .success(let lease): chosen = lease
+            // A lease that was deleted has no line any more; what was done to it is told by the audit.
+            case .failure where command.name == .undo && text.hasPrefix("shardId-"):
+                return undo(gone: text)
             case .failure(let unknown):
                 say(.warning, unknown.message)
                 return []
@@ -114,16 +121,19 @@ extension Model {
             }
             say(nil, "copied the lease row of \(lease.shardID)")
             return [.copy(JSON.text(lease.stored.wire))]
-        default: return runAction(command, lease, Array(arguments.dropFirst()))
+        default: return runAction(command, lease, isNamed: !arguments.isEmpty, Array(arguments.dropFirst()))
         }
     }
 
-    private mutating func runAction(_ command: Command, _ lease: LeaseView, _ rest: [String]) -> [ModelEffect] {
+    private mutating func runAction(
+        _ command: Command, _ lease: LeaseView, isNamed: Bool, _ rest: [String]
+    ) -> [ModelEffect] {
         let actions: [Command.Name: Action] = [
             .steal: .steal, .evict: .evict, .release: .release, .assign: .assign, .completeHandoff: .assign,
-            .split: .split, .merge: .merge,
+            .rewind: .rewind, .undo: .undo, .create: .create, .delete: .delete, .split: .split, .merge: .merge,
         ]
         guard let action = actions[command.name] else { return [] }
+        if !isNamed, let effects = actOnMarked(action) { return effects }
         if let obstacle = obstacle(to: action, on: lease) {
             say(.warning, obstacle)
             return []
@@ -136,15 +146,7 @@ extension Model {
             return request(.completeHandoff(lease: lease.id))
         }
         guard let argument = rest.first else {
-            let earlier = (focus, detail)
-            // The keys act on the shard at the cursor; a named one is put there.
-            if subject?.id != lease.id {
-                selectedLease = lease.id
-                detail = nil
-                focus = .shards
-            }
-            defer { if detail == nil { (focus, detail) = earlier } }
-            return act(action)
+            return act(action, on: lease)
         }
         do {
             switch action {
@@ -158,6 +160,7 @@ extension Model {
                 let worker = try find(worker: argument).get()
                 return request(
                     .assign(lease: lease.id, worker: worker.workerID, isHard: rest.dropFirst().first == "hard"))
+            case .rewind: return try rewind(lease, to: rest.joined(separator: " "))
             case .split:
                 guard argument == "at", rest.count > 1 else { throw Unknown("usage: :\(command.usage)") }
                 return request(.split(shard: lease.shardID, at: try splitKey(rest[1], in: lease)))

@@ -13,9 +13,9 @@ struct Command: Sendable {
     }
 
     enum Name: String, CaseIterable, Sendable {
-        case steal, evict, release, assign, split, merge
+        case steal, evict, release, rewind, undo, create, delete, assign, split, merge
         case completeHandoff = "complete-handoff"
-        case show, trace, filter, sort, theme, refresh, pane, zoom, freeze, mouse, events, copy, export
+        case mark, show, trace, filter, sort, theme, refresh, past, pane, zoom, freeze, mouse, events, copy, export
         case start, stop, kill, pause, resume, rate, hot
         case help, quit
     }
@@ -45,11 +45,26 @@ struct Command: Sendable {
             name: .completeHandoff, aliases: ["handoff"], arguments: [.shard], usage: "complete-handoff [SHARD]",
             help: "3.x: end a handover that does not end"),
         Command(
+            name: .rewind, aliases: ["advance"], arguments: [.shard, .word(["10m", "1h", "TRIM_HORIZON", "LATEST"])],
+            usage: "rewind [SHARD [10m|TIME|NUMBER|TRIM_HORIZON|LATEST]]", help: "from where a lease is read"),
+        Command(
+            name: .undo, aliases: [], arguments: [.shard], usage: "undo [SHARD]",
+            help: "take back the last rewind, create or delete"),
+        Command(
+            name: .create, aliases: [], arguments: [.shard], usage: "create [SHARD]",
+            help: "make the lease that a MISSING shard lacks"),
+        Command(
+            name: .delete, aliases: [], arguments: [.shard], usage: "delete [SHARD]",
+            help: "delete an ORPHAN lease, whose shard is no more"),
+        Command(
             name: .split, aliases: [], arguments: [.shard, .word(["at"]), .word(["middle", "25%", "75%", "0x"])],
             usage: "split [SHARD [at KEY|0xKEY|N%]]", help: "split a shard; without a key in the middle"),
         Command(
             name: .merge, aliases: [], arguments: [.shard, .shard], usage: "merge [SHARD [SHARD]]",
             help: "merge a shard with its neighbour"),
+        Command(
+            name: .mark, aliases: ["unmark"], arguments: [.shard], usage: "mark [SHARD|all|none]",
+            help: "mark a shard or take its mark away; actions are about all marked"),
         Command(
             name: .show, aliases: ["detail", "describe"], arguments: [.shard], usage: "show SHARD",
             help: "everything about a shard"),
@@ -68,6 +83,9 @@ struct Command: Sendable {
         Command(
             name: .refresh, aliases: [], arguments: [.word(["now", "1s", "2s", "5s", "10s", "30s"])],
             usage: "refresh [now|SECONDS]", help: "how often the table is read"),
+        Command(
+            name: .past, aliases: ["time", "at"], arguments: [.word(["now", "1m", "5m", "10m", "30m"])],
+            usage: "past now|10m|12:04:07", help: "the fleet as it was so long ago, or then; now comes back"),
         Command(
             name: .pane, aliases: ["go"],
             arguments: [.word(["shards", "hash", "lineage", "workers", "events", "problems"])], usage: "pane NAME",

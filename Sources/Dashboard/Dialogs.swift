@@ -18,6 +18,8 @@ extension Frame {
         case .input(let prompt): draw(prompt)
         case .picker(let picker): draw(picker)
         case .question(let question): draw(question)
+        case .waiting(let text): drawWaiting(text)
+        case .performing(let performing): drawPerforming(performing)
         }
     }
 
@@ -29,6 +31,7 @@ extension Frame {
                 completions: prompt.completions, selectedCompletion: prompt.selectedCompletion
             ).draw(in: layout.footer, on: &buffer, look: look)
             drawUsage(prompt)
+        case .rewind(let leases): drawRewind(prompt, leases)
         case .filter(let pane, _):
             TextField(
                 prompt: " /", input: prompt.input,
@@ -114,8 +117,13 @@ extension Frame {
         case .plan(let plan):
             dialog = Dialog(
                 title: plan.action.verb + "?", lines: planLines(plan, width: width),
-                buttons: [.init("y  \(plan.action.verb)", isDangerous: true), .init("n  leave it")],
-                selectedButton: question.isYesSelected ? 0 : 1, offset: question.offset, width: width)
+                buttons: buttons(for: question, plan.action.verb), selectedButton: question.isYesSelected ? 0 : 1,
+                offset: question.offset, input: typedField(question), width: width)
+        case .plans(let set):
+            dialog = Dialog(
+                title: set.title + "?", lines: planLines(set, width: width),
+                buttons: buttons(for: question, set.title), selectedButton: question.isYesSelected ? 0 : 1,
+                offset: question.offset, input: typedField(question), width: width)
         case .quit:
             let own = (model.snapshot?.workers ?? []).filter(\.isOurs)
             let leases = own.reduce(0) { $0 + $1.leases }

@@ -28,7 +28,10 @@ extension Frame {
             lines += content
         }
         for text in about.asASCII(symbols).wrapped(to: width) { lines.append([Span(text, look.style(.text))]) }
-        section("here", keyLines(applying.filter { $0.scope != .everywhere && $0.scope != .demo }, width))
+        section("in the past", keyLines(applying.filter { $0.scope == .past }, width))
+        section(
+            "here",
+            keyLines(applying.filter { $0.scope != .everywhere && $0.scope != .demo && $0.scope != .past }, width))
         section("the demo's workers and producer", keyLines(applying.filter { $0.scope == .demo }, width))
         section("everywhere", keyLines(applying.filter { $0.scope == .everywhere }, width))
         let commands = CommandPalette.available(in: model).map { command in

@@ -56,6 +56,7 @@ package enum KeyList {
         case .detail: return "one shard (Enter)"
         case .trace: return "the protocol with a child (:trace SHARD)"
         case .demo: return "the demo's workers and producer"
+        case .past: return "in the past"
         }
     }
 }

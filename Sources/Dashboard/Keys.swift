@@ -9,7 +9,9 @@ package enum Action: Hashable, Sendable {
     case filter, command, help, freeze, themes, mouse, copy, redraw
     case refreshFaster, refreshSlower, refreshNow
     case sortNext, sortPrevious, reverse, defaultOrder, chatter
-    case steal, evict, release, assign, split, merge
+    case earlier, later, earlierBookmark, laterBookmark, present
+    case mark, markAll, unmarkAll
+    case steal, evict, release, rewind, undo, create, delete, assign, split, merge
     case killWorker, stopWorker, pauseWorker, startWorker, rateUp, rateDown, hot
     case suspend, quit
 }
@@ -24,6 +26,8 @@ struct Binding: Sendable {
         case trace
         /// The panes and the detail view of the demo.
         case demo
+        /// While the past is shown.
+        case past
     }
 
     var keys: [Key]
@@ -56,6 +60,7 @@ struct Binding: Sendable {
         var isDetail: Bool
         var isTrace: Bool
         var isDemo: Bool
+        var isPast = false
     }
 
     func applies(in situation: Situation) -> Bool {
@@ -65,6 +70,7 @@ struct Binding: Sendable {
         case .detail: situation.isDetail && !situation.isTrace
         case .trace: situation.isTrace
         case .demo: situation.isDemo && !situation.isTrace
+        case .past: situation.isPast && !situation.isTrace
         }
     }
 
@@ -86,7 +92,7 @@ struct Binding: Sendable {
     private static let shardPanes: Set<Pane> = [.shards, .hashKeys, .lineage, .problems, .events]
 
     /// Special scopes come first: of several that apply the first is taken.
-    static let all: [Binding] = traceKeys + shardKeys + demoKeys + paneKeys + commonKeys
+    static let all: [Binding] = traceKeys + pastKeys + shardKeys + demoKeys + paneKeys + commonKeys
 
     /// What is done to the shard at the cursor.
     private static let shardKeys: [Binding] = [Scope.panes(shardPanes), .detail].flatMap { scope in
@@ -104,8 +110,14 @@ struct Binding: Sendable {
                 character("a"), "a", hint: "assign",
                 "assign (3.x): hand the lease over to another worker; in a handover: complete it", .assign, scope),
             Binding(
+                character("w"), "w", hint: "rewind",
+                "rewind or advance: from where the lease is read, a time or a position (:undo puts it back)", .rewind,
+                scope),
+            Binding(
                 character("S"), "S", hint: "split", "split the shard in the middle (:split SHARD at KEY for elsewhere)",
                 .split, scope),
+            Binding(character("C"), "C", "create the lease that a MISSING shard lacks", .create, scope),
+            Binding(character("D"), "D", "delete an ORPHAN lease, whose shard is no more", .delete, scope),
             Binding(character("M"), "M", hint: "merge", "merge the shard with its neighbour", .merge, scope),
         ]
     }
@@ -116,6 +128,18 @@ struct Binding: Sendable {
             .trace),
         Binding(
             character("p"), "p", hint: "freeze", "freeze the lines, or follow the newest again", .freeze, .trace),
+    ]
+
+    private static let pastKeys: [Binding] = [
+        Binding([.escape, .end], "Esc End", hint: "now", hintKey: "Esc", "return to now", .present, .past),
+        Binding(character("["), "[", hint: "earlier", "go back in time; held, the steps grow", .earlier, .past),
+        Binding(character("]"), "]", hint: "later", "go forth in time, as far as now", .later, .past),
+        Binding(
+            character("{"), "{", hint: "event before", "to the steal, ZOMBIE, TERMINATE, reshard or action before",
+            .earlierBookmark, .past),
+        Binding(
+            character("}"), "}", hint: "event after", "to the steal, ZOMBIE, TERMINATE, reshard or action after",
+            .laterBookmark, .past),
     ]
 
     private static let demoKeys: [Binding] = [
@@ -134,6 +158,13 @@ struct Binding: Sendable {
     ]
 
     private static let paneKeys: [Binding] = [
+        Binding(
+            character(" "), "Space", hint: "mark",
+            "mark the shard, or take the mark away: actions are about all marked",
+            .mark, .panes([.shards, .hashKeys, .lineage])),
+        Binding(
+            character("*"), "*", "mark all shards that are listed", .markAll, .panes([.shards, .hashKeys, .lineage])),
+        Binding(character("U"), "U", "take all marks away", .unmarkAll, .everywhere),
         Binding(
             [.right, .character("l"), .character("o")], "→ l o", hint: "sort", hintKey: "o", "sort by the next column",
             .sortNext,
@@ -172,6 +203,17 @@ struct Binding: Sendable {
             [.character(":"), .function(2)], ":", hint: "command", "type a command; Tab completes it", .command,
             .everywhere),
         Binding(character("p"), "p", hint: "freeze", "freeze the picture, or go on", .freeze, .everywhere),
+        Binding(
+            character("["), "[", hint: "time", hintKey: "[ ]",
+            "go back in time, through the last hour or the recording",
+            .earlier, .everywhere),
+        Binding(character("]"), "]", "go forth in time", .later, .everywhere),
+        Binding(
+            character("{"), "{", "back to the last steal, ZOMBIE, TERMINATE, reshard or action", .earlierBookmark,
+            .everywhere),
+        Binding(
+            character("}"), "}", "forth to the next steal, ZOMBIE, TERMINATE, reshard or action", .laterBookmark,
+            .everywhere),
         Binding(character("t"), "t", hint: "theme", "choose a theme", .themes, .everywhere),
         Binding([.escape, .backspace], "Esc", "back: close the view, drop the zoom or the filter", .back, .everywhere),
         Binding([.tab], "Tab", hint: "next pane", "next pane", .nextPane, .everywhere),

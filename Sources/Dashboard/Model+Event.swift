@@ -9,6 +9,12 @@ package enum ModelEvent: Sendable {
     case ticked(Timestamp)
     /// The answer to `makePlan`: what would be written, to be confirmed.
     case planMade(Plan)
+    /// The answer to `makePlan` for several.
+    case plansMade(PlanSet)
+    /// So many of a set were written so far.
+    case setProgressed(Int)
+    /// The answer to `performSet`.
+    case setPerformed(SetOutcome)
     /// The answer to `makePlan` where it cannot be done: why, in a sentence.
     case planRefused(String)
     /// The answer to `perform`: what came of it, in a sentence.
@@ -20,6 +26,12 @@ package enum ModelEvent: Sendable {
     case demoChanged(DemoStatus)
     /// The table or the stream could not be read; a later snapshot withdraws it.
     case unreachable(String, retryAt: Timestamp?)
+    /// The answer to `showPast`: the fleet as it was at the moment that was asked for, or the nearest that is kept.
+    case pastShown(FleetSnapshot, asked: Timestamp)
+    /// The answer to `showPast` where there is none yet: why, in a sentence.
+    case pastRefused(String)
+    /// What happened in all of a recording.
+    case bookmarksFound(Bookmarks)
     /// A line passed between us and a child; wanted only after the effect `trace` named its shard.
     case traced(TraceLine)
 }
@@ -28,10 +40,18 @@ package enum ModelEvent: Sendable {
 package enum ModelEffect: Hashable, Sendable {
     /// Work out what an action would write; answered by `planMade` or `planRefused`.
     case makePlan(PlanRequest)
+    /// Nobody waits any more for the plan that is being made.
+    case dropPlan
     /// The person said yes; answered by `planPerformed`.
     case perform(Plan)
+    /// The person said yes to several; answered by `setPerformed`.
+    case performSet(PlanSet)
+    /// No further one of the set.
+    case stopSet
     case setRefresh(Duration)
     case refreshNow
+    /// Answered by `pastShown` or `pastRefused`; of several asked quickly only the last need be answered.
+    case showPast(Timestamp)
     case setTheme(String)
     case setMouse(Bool)
     case copy(String)
@@ -48,13 +68,22 @@ package enum ModelEffect: Hashable, Sendable {
 }
 
 /// An intent, before the table is read again for it. Leases are named by `LeaseView.id`, shards by their id.
-package enum PlanRequest: Hashable, Sendable {
+package indirect enum PlanRequest: Hashable, Sendable {
     case steal(lease: String, worker: String)
     case evict(lease: String)
     case release(lease: String)
     /// `isHard`: at once, without a handover.
     case assign(lease: String, worker: String, isHard: Bool)
     case completeHandoff(lease: String)
+    case rewind(lease: String, to: RewindRequest)
+    /// Put the checkpoint back to before the last rewind.
+    case undo(lease: String)
+    /// Make the lease that a shard lacks.
+    case create(shard: String)
+    /// Delete a lease whose shard is no more.
+    case delete(lease: String)
+    /// The same to several leases.
+    case several([PlanRequest])
     /// `at` is where the second child begins; `nil` splits in the middle.
     case split(shard: String, at: UInt128?)
     case merge(shard: String, adjacent: String)

@@ -41,6 +41,9 @@ package struct Model: Sendable {
     var live: FleetSnapshot?
     /// The picture that is explored while newer ones arrive.
     var frozen: FleetSnapshot?
+    /// The moment of the past that is shown instead.
+    var past: Past?
+    var bookmarks = Bookmarks()
     var outage: Outage?
     var caption: Caption?
     var demo: DemoStatus?
@@ -60,6 +63,8 @@ package struct Model: Sendable {
     var showsChatter = false
     /// `LeaseView.id` of the shard that actions are about, in whichever pane it was chosen.
     var selectedLease: String?
+    /// Leases, by their `LeaseView.id`, that an action is about together.
+    var marked: Set<String> = []
     var lists: [Pane: ListState] = [:]
     /// What the panes list, worked out once for a snapshot, a filter or an order.
     var rows = Rows()
@@ -71,6 +76,8 @@ package struct Model: Sendable {
     var commandHistory: [String] = []
     /// A plan is being made or performed; another waits for the person, not in a queue.
     var isBusy = false
+    /// The plan that is being made was given up; it is not shown when it comes.
+    var isPlanUnwanted = false
 
     package init(_ configuration: Configuration, width: Int, height: Int, now: Timestamp) {
         self.configuration = configuration
@@ -81,8 +88,8 @@ package struct Model: Sendable {
         isMouseOn = configuration.hasMouse
     }
 
-    /// The picture that is shown: the frozen one if there is one.
-    package var snapshot: FleetSnapshot? { frozen ?? live }
+    /// The picture that is shown: that of the past, or the frozen one if there is one.
+    package var snapshot: FleetSnapshot? { past?.shown ?? frozen ?? live }
 
     package var isFrozen: Bool { frozen != nil }
 
@@ -124,6 +131,10 @@ enum Overlay: Hashable, Sendable {
     case input(Prompt)
     case picker(Picker)
     case question(Question)
+    /// A plan whose record is being looked up in the stream.
+    case waiting(String)
+    /// A set of plans that is under way.
+    case performing(Performing)
 }
 
 /// A line that is being typed at the foot of the screen.
@@ -132,6 +143,8 @@ struct Prompt: Hashable, Sendable {
         /// Filters a pane while it is typed; `earlier` comes back on Esc.
         case filter(Pane, earlier: RowFilter?)
         case command
+        /// Where leases, by their `LeaseView.id`, shall be read from.
+        case rewind(leases: [String])
     }
 
     var kind: Kind
@@ -151,6 +164,7 @@ struct Picker: Hashable, Sendable {
         case theme(earlier: String)
         case stealTo(lease: String)
         case assignTo(lease: String)
+        case stealMarked
         case mergeWith(shard: String)
     }
 
@@ -164,10 +178,13 @@ struct Picker: Hashable, Sendable {
 struct Question: Hashable, Sendable {
     enum Kind: Hashable, Sendable {
         case plan(Plan)
+        case plans(PlanSet)
         case quit
     }
 
     var kind: Kind
     var isYesSelected = true
     var offset = 0
+    /// What is typed so far, where a plan wants more than a yes.
+    var input: TextInput?
 }

@@ -113,6 +113,9 @@ extension Frame {
         if total > 0 {
             let count = rows.count == total ? "\(total)" : "\(rows.count) of \(total)"
             note.append(Span(count, look.style(.dim)))
+            if !model.marked.isEmpty {
+                note.append(Span(", \(model.markedLeases.count) marked", look.style(.notice)))
+            }
         }
         var footer: [Span] = []
         if let lease = model.lease(id: model.selectedLease) {
@@ -179,10 +182,14 @@ extension Frame {
         }
         switch column {
         case .mark:
+            if model.marked.contains(lease.id) { return .text(symbols.isASCII ? "+" : "■", look.style(.notice).bold) }
             guard let severity = lease.severity, severity > .info else { return .empty }
             let mark = SeverityLook(severity, symbols)
             return .text(mark.symbol, look.style(mark.role))
-        case .shard: return .text(lease.kind == .hole ? "" : Format.shard(lease.shardID), text)
+        case .shard:
+            let isMarked = model.marked.contains(lease.id)
+            return .text(
+                lease.kind == .hole ? "" : Format.shard(lease.shardID), isMarked ? look.style(.notice).bold : text)
         case .owner: return owner(lease)
         case .state:
             let state = StateLook(lease.state, isASCII: symbols.isASCII)

@@ -16,10 +16,17 @@ extension Model {
         guard snapshot.identity.isWritable else {
             return "read-only: nothing is written; start again with --write to change things"
         }
+        if let past = pastWords { return "nothing can be done in the past (\(past)); Esc returns to now" }
         if isBusy { return "one thing at a time: the last action is still under way" }
         guard let lease else { return "no shard is selected" }
         switch action {
-        case .steal, .evict, .release: return leaseObstacle(to: action, on: lease)
+        case .steal, .evict, .release, .rewind, .undo: return leaseObstacle(to: action, on: lease)
+        case .create:
+            return lease.kind == .shard
+                ? nil : "\(Format.shard(lease.shardID)) has a lease; C is for a shard that lacks one"
+        case .delete:
+            return lease.state == .orphan
+                ? nil : "\(Format.shard(lease.shardID)) is no ORPHAN; only a lease whose shard is gone is deleted"
         case .assign: return assignObstacle(lease, snapshot)
         case .split, .merge: return shardObstacle(to: action, on: lease, snapshot)
         default: return nil
@@ -29,7 +36,10 @@ extension Model {
     private func leaseObstacle(to action: Action, on lease: LeaseView) -> String? {
         let name = Format.shard(lease.shardID)
         guard lease.kind == .lease else { return "\(name) has no lease" }
-        if lease.state == .ended { return "\(name) was read to its end (SHARD_END); nobody needs its lease" }
+        // A rewind says itself when an ended shard may be read again.
+        if lease.state == .ended, action != .rewind, action != .undo {
+            return "\(name) was read to its end (SHARD_END); nobody needs its lease"
+        }
         switch action {
         case .steal:
             if ownWorkers.isEmpty {
@@ -77,7 +87,10 @@ extension Model {
     }
 
     mutating func act(_ action: Action) -> [ModelEffect] {
-        let lease = subject
+        actOnMarked(action) ?? act(action, on: subject)
+    }
+
+    mutating func act(_ action: Action, on lease: LeaseView?) -> [ModelEffect] {
         if let obstacle = obstacle(to: action, on: lease) {
             say(.warning, obstacle)
             return []
@@ -95,6 +108,12 @@ extension Model {
         case .evict: return request(.evict(lease: lease.id))
         case .release: return request(.release(lease: lease.id))
         case .assign: return assign(lease)
+        case .rewind:
+            askPosition(of: [lease])
+            return []
+        case .undo: return request(.undo(lease: lease.id))
+        case .create: return request(.create(shard: lease.shardID))
+        case .delete: return request(.delete(lease: lease.id))
         case .split: return request(.split(shard: lease.shardID, at: nil))
         case .merge:
             let neighbours = neighbours(of: lease)
@@ -110,6 +129,7 @@ extension Model {
 
     mutating func request(_ request: PlanRequest) -> [ModelEffect] {
         isBusy = true
+        isPlanUnwanted = false
         return [.makePlan(request)]
     }
 
@@ -124,6 +144,10 @@ extension Model {
 
     mutating func steer(_ action: Action) -> [ModelEffect] {
         guard configuration.purpose == .demo else { return [] }
+        if let past = pastWords {
+            say(.warning, "nothing can be done in the past (\(past)); Esc returns to now")
+            return []
+        }
         switch action {
         case .startWorker:
             say(nil, "starting a worker")

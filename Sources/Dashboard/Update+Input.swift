@@ -19,6 +19,8 @@ extension Model {
         case .input(let prompt): return handle(key, in: prompt)
         case .picker(let picker): return handle(key, in: picker)
         case .question(let question): return handle(key, in: question)
+        case .waiting: return handleWhileWaiting(key)
+        case .performing(let performing): return handleWhilePerforming(key, performing)
         }
     }
 
@@ -37,6 +39,7 @@ extension Model {
     // MARK: A question
 
     private mutating func handle(_ key: Key, in question: Question) -> [ModelEffect] {
+        if let input = question.input { return handle(key, typing: input, in: question) }
         var question = question
         switch key {
         case .character("y"), .character("Y"): return answer(question, isYes: true)
@@ -55,6 +58,10 @@ extension Model {
     }
 
     mutating func answer(_ question: Question, isYes: Bool) -> [ModelEffect] {
+        if isYes, let missing = missing(in: question) {
+            say(.warning, missing)
+            return []
+        }
         overlay = nil
         switch question.kind {
         case .plan(let plan):
@@ -65,6 +72,12 @@ extension Model {
             isBusy = true
             say(nil, "\(plan.title) …")
             return [.perform(plan)]
+        case .plans(let set):
+            guard isYes else {
+                say(nil, "nothing was written")
+                return []
+            }
+            return perform(set)
         case .quit: return isYes ? [.quit] : []
         }
     }
@@ -127,6 +140,8 @@ extension Model {
         let choice = picker.choices[picker.selection]
         switch picker.kind {
         case .theme: return choice == theme ? [] : setTheme(choice)
+        case .stealMarked:
+            return request(.several(markedLeases.map { .steal(lease: $0.id, worker: choice) }))
         case .stealTo(let lease): return request(.steal(lease: lease, worker: choice))
         case .assignTo(let lease): return request(.assign(lease: lease, worker: choice, isHard: false))
         case .mergeWith(let shard): return request(.merge(shard: shard, adjacent: choice))
@@ -145,6 +160,7 @@ extension Model {
     }
 
     private mutating func handle(_ key: Key, in prompt: Prompt) -> [ModelEffect] {
+        if case .rewind(let leases) = prompt.kind { return handle(key, in: prompt, rewinding: leases) }
         var prompt = prompt
         switch (key, prompt.kind) {
         case (.escape, .filter(let pane, let earlier)):
@@ -189,6 +205,7 @@ extension Model {
             overlay = .input(prompt)
             setFilter(prompt.input.text, on: pane)
         case .command: overlay = .input(completed(prompt))
+        case .rewind: overlay = .input(prompt)
         }
         return []
     }

@@ -43,7 +43,7 @@ extension Model {
             // A click beside a text closes it; a question wants an answer.
             switch overlay {
             case .help, .note: overlay = nil
-            case .input, .picker, .question, nil: break
+            case .input, .picker, .question, .waiting, .performing, nil: break
             }
         case nil: break
         }

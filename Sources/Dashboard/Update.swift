@@ -24,12 +24,19 @@ extension Model {
             if let status, status.until <= now { self.status = nil }
             return []
         case .planMade(let plan):
-            isBusy = false
-            overlay = .question(Question(kind: .plan(plan)))
+            offer(plan)
             return []
+        case .plansMade(let set):
+            offer(set)
+            return []
+        case .setProgressed(let done):
+            progressed(done)
+            return []
+        case .setPerformed(let outcome):
+            concluded(outcome)
+            return [.refreshNow]
         case .planRefused(let why):
-            isBusy = false
-            say(.warning, why)
+            refuse(why)
             return []
         case .planPerformed(let outcome):
             isBusy = false
@@ -48,13 +55,22 @@ extension Model {
         case .unreachable(let message, let retryAt):
             outage = Outage(message: message, retryAt: retryAt)
             return []
+        case .pastShown(let snapshot, let asked):
+            take(past: snapshot, asked: asked)
+            return []
+        case .pastRefused(let why):
+            refusePast(why)
+            return []
+        case .bookmarksFound(let bookmarks):
+            self.bookmarks = bookmarks
+            return []
         case .traced(let line):
             take(line)
             return []
         }
     }
 
-    private static func words(for outcome: PlanOutcome) -> (Severity?, String) {
+    static func words(for outcome: PlanOutcome) -> (Severity?, String) {
         switch outcome {
         case .written: (nil, "written")
         case .intentGone: (.warning, "nothing was written: what was confirmed is no longer so; look again")
@@ -67,7 +83,9 @@ extension Model {
         now = max(now, snapshot.takenAtInstant)
         live = snapshot
         outage = nil
-        if frozen == nil { rebuildRows() }
+        bookmarks.note(snapshot)
+        forgetMarks()
+        if frozen == nil, past?.shown == nil { rebuildRows() }
     }
 
     /// Shows a sentence at the foot: longer where it matters more.
@@ -127,7 +145,8 @@ extension Model {
     /// What keys depend on.
     var situation: Binding.Situation {
         Binding.Situation(
-            focus: focus, isDetail: detail != nil, isTrace: trace != nil, isDemo: configuration.purpose == .demo)
+            focus: focus, isDetail: detail != nil, isTrace: trace != nil, isDemo: configuration.purpose == .demo,
+            isPast: past != nil)
     }
 
     mutating func perform(_ action: Action) -> [ModelEffect] {
@@ -142,6 +161,7 @@ extension Model {
         case .open: open()
         case .back where trace != nil: return closeTrace()
         case .back: back()
+        case .earlier, .later, .earlierBookmark, .laterBookmark, .present: return scrub(action)
         case .wrap: wrapTrace()
         case .filter: startFilter()
         case .command: overlay = .input(completed(Prompt(kind: .command, input: TextInput())))
@@ -168,8 +188,9 @@ extension Model {
         case .refreshFaster: return changeRefresh(isFaster: true)
         case .refreshSlower: return changeRefresh(isFaster: false)
         case .refreshNow: return [.refreshNow]
-        case .steal, .evict, .release, .assign, .split, .merge: return act(action)
+        case .steal, .evict, .release, .rewind, .undo, .create, .delete, .assign, .split, .merge: return act(action)
         case .killWorker, .stopWorker, .pauseWorker, .startWorker, .rateUp, .rateDown, .hot: return steer(action)
+        case .mark, .markAll, .unmarkAll: mark(action)
         case .suspend: return suspend()
         case .quit: return quit()
         }
@@ -192,7 +213,9 @@ extension Model {
     }
 
     private mutating func toggleFreeze() {
-        if frozen != nil {
+        if past != nil {
+            say(.info, "the past stands still already; Esc returns to now")
+        } else if frozen != nil {
             frozen = nil
             rebuildRows()
             say(nil, "live again")

@@ -169,6 +169,9 @@ extension Frame {
         buffer.fill(line, style: look.style(.text))
         var x = line.x + 1
         func write(_ spans: [Span]) { x = buffer.write(spans, x: x, y: line.y, clip: line) }
+        if let past = model.pastWords {
+            write([Span(" \(past) ", look.style(.paused)), Span(" ", look.style(.text))])
+        }
         if let outage = model.outage {
             let retry = outage.retryAt.map { ", again in \(max(.zero, $0 - model.now).brief)" } ?? ""
             write([Span(" UNREACHABLE ", look.style(.critical).reversed), Span(" ", look.style(.text))])
@@ -283,6 +286,7 @@ extension Frame {
             binding.hint = "back"
             return binding
         }
+        let past = shown.filter { $0.scope == .past }
         let first = shown.filter { $0.action == .open || $0.action == .chatter }
         let last = shown.filter { $0.action == .help || $0.action == .quit }
         let isWritable = model.snapshot?.identity.isWritable == true && model.configuration.purpose != .replay
@@ -290,18 +294,22 @@ extension Frame {
         let rest = shown.filter { binding in
             switch binding.action {
             case .open, .chatter, .help, .quit: false
+            case .earlier, .later, .earlierBookmark, .laterBookmark, .present: model.past == nil
+            case .mark: isWritable && model.past == nil
             // Where nothing can be written, or shards are not what is chosen, other keys get the room.
-            case .assign: isWritable && isAssigned && (model.focus != .events || isDetail)
-            case .steal, .evict, .release, .split, .merge: isWritable && (model.focus != .events || isDetail)
+            case .assign: isWritable && isAssigned && model.past == nil && (model.focus != .events || isDetail)
+            case .steal, .evict, .release, .rewind, .split, .merge:
+                isWritable && model.past == nil && (model.focus != .events || isDetail)
             default: true
             }
         }
-        return back + first + rest + last
+        return past + back + first + rest + last
     }
 
     private func isEnabled(_ action: Action) -> Bool {
         switch action {
-        case .steal, .evict, .release, .assign, .split, .merge: model.obstacle(to: action, on: model.subject) == nil
+        case .steal, .evict, .release, .assign, .rewind, .split, .merge:
+            model.obstacle(to: action, on: model.subject) == nil
         case .killWorker, .stopWorker, .pauseWorker:
             model.subjectWorker.map { $0.isOurs && !$0.isStopped } ?? false
         default: true

@@ -19,7 +19,7 @@ extension FleetMachine {
                         kind: .missing, severity: .critical, shardIDs: missing.map(\.shardID),
                         patience: max(.seconds(5), refreshInterval * 2),
                         message: "\(missing.map(\.shardID).briefShards): open without a lease, so nobody reads; KCL's "
-                            + "shard sync makes one within about 6 minutes"))
+                            + "shard sync makes one within about 6 minutes", action: .create))
             }
         }
         let holes = views.filter { $0.state == .hole }
@@ -37,7 +37,7 @@ extension FleetMachine {
                 Finding(
                     kind: .orphan, severity: .warning, shardIDs: orphans.map(\.shardID),
                     message: "\(orphans.map(\.shardID).briefShards): the stream has no such shard any more; workers "
-                        + "delete such leases within about 30 minutes"))
+                        + "delete such leases within about 30 minutes", action: .delete))
         }
         var unread: [String: [String]] = [:]
         for view in views where view.state == .blocked {

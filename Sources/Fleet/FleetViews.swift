@@ -158,6 +158,8 @@ package enum ProblemAction: String, Hashable, Sendable {
     case split
     case merge
     case completeHandoff = "complete-handoff"
+    case create
+    case delete
 
     package var key: Character {
         switch self {
@@ -166,6 +168,8 @@ package enum ProblemAction: String, Hashable, Sendable {
         case .split: "S"
         case .merge: "M"
         case .completeHandoff: "a"
+        case .create: "C"
+        case .delete: "D"
         }
     }
 

@@ -77,7 +77,7 @@ package struct LeastPolicy: Hashable, Sendable {
             var metrics = ["Scan"]
             if purpose == .operate {
                 stream += ["SplitShard", "MergeShards", "UpdateShardCount"]
-                table += ["GetItem", "UpdateItem"]
+                table += ["GetItem", "UpdateItem", "PutItem", "DeleteItem"]
                 // Whether the worker that shall have a lease still reports.
                 metrics += ["GetItem"]
             }

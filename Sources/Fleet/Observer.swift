@@ -14,6 +14,7 @@ package struct Observer: Sendable {
     private let time: TimeSource
     private let publish: @Sendable (FleetSnapshot) -> Void
     private let record: (@Sendable ([String]) -> Void)?
+    private let heard: (@Sendable (FleetMachine.Event, Timestamp) -> Void)?
     private let mailbox = Mailbox<FleetMachine.Event>()
 
     /// - Parameters:
@@ -21,10 +22,13 @@ package struct Observer: Sendable {
     ///   - cloudWatch: for a configuration that reads metrics.
     ///   - publish: receives every newer snapshot, in order; must not block.
     ///   - record: receives the lines of a recording, in order.
+    ///   - heard: receives every event and when it came, in order; must not block.
     package init(
         _ configuration: FleetConfiguration, dynamoDB: DynamoDBClient, kinesis: KinesisClient?,
         cloudWatch: CloudWatchClient? = nil, time: TimeSource,
-        record: (@Sendable ([String]) -> Void)? = nil, publish: @escaping @Sendable (FleetSnapshot) -> Void
+        record: (@Sendable ([String]) -> Void)? = nil,
+        heard: (@Sendable (FleetMachine.Event, Timestamp) -> Void)? = nil,
+        publish: @escaping @Sendable (FleetSnapshot) -> Void
     ) {
         var configuration = configuration
         configuration.isRecording = record != nil
@@ -37,6 +41,7 @@ package struct Observer: Sendable {
         self.time = time
         self.publish = publish
         self.record = record
+        self.heard = heard
     }
 
     /// Tells the observer something from outside: an engine event, a new refresh rate, that it should stop.
@@ -75,7 +80,8 @@ package struct Observer: Sendable {
                     for lines in pending.take(text, number: number) { record?(lines) }
                 }
             })
-        _ = try await drive(machine, mailbox: mailbox, time: time, starting: starting) { effect in
+        _ = try await drive(Overheard(machine: machine, heard: heard), mailbox: mailbox, time: time, starting: starting)
+        { effect in
             await perform(effect, outlet)
         }
     }
@@ -252,6 +258,19 @@ extension CloudWatchClient {
                 MetricLag(shardID: shard, milliseconds: Int64(min(max($0.value, 0), 1e15)), at: $0.at)
             }
         }
+    }
+}
+
+/// The machine, and somebody who hears the same.
+private struct Overheard: Machine {
+    var machine: FleetMachine
+    let heard: (@Sendable (FleetMachine.Event, Timestamp) -> Void)?
+
+    var isFinished: Bool { machine.isFinished }
+
+    mutating func handle(_ event: FleetMachine.Event, at now: Timestamp) -> [FleetMachine.Effect] {
+        heard?(event, now)
+        return machine.handle(event, at: now)
     }
 }
 

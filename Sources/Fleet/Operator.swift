@@ -42,10 +42,10 @@ package struct WorkerDoor: Sendable {
 
 /// Performs confirmed plans: reads the row again, checks the intent, sends one conditional write, keeps the audit.
 package struct Operator: Sendable {
-    private let identity: FleetIdentity
-    private let dynamoDB: DynamoDBClient
-    private let kinesis: KinesisClient?
-    private let time: TimeSource
+    let identity: FleetIdentity
+    let dynamoDB: DynamoDBClient
+    let kinesis: KinesisClient?
+    let time: TimeSource
     private let audit: AuditLog
     private let caller: Caller
     private let workers: WorkerDoor?
@@ -76,6 +76,8 @@ package struct Operator: Sendable {
             id: "\(time.wallClock().milliseconds)-\(plan.shardIDs.first ?? "stream")", plan: plan, reason: reason)
         switch plan.call {
         case .update: return await performOnLease(plan, &trail)
+        case .put(let item): return await performCreate(plan, item, &trail)
+        case .delete(let key, _): return await performDelete(plan, key, &trail)
         case .split, .merge, .scale: return await performOnStream(plan, &trail)
         }
     }
@@ -167,7 +169,7 @@ package struct Operator: Sendable {
                 return try await send(LeaseTable.rewind(table: table, lease, to: checkpoint))
             case .undo(let deed):
                 return try await send(LeaseTable.rewind(table: table, lease, to: deed.from))
-            case .evict, .split, .merge, .scale:
+            case .evict, .create, .delete, .uncreate, .undelete, .split, .merge, .scale:
                 return try await send(LeaseTable.release(table: table, lease))
             }
         } catch {
@@ -217,7 +219,7 @@ package struct Operator: Sendable {
         }
     }
 
-    private func read(_ key: String) async throws(AWSError) -> Item? {
+    func read(_ key: String) async throws(AWSError) -> Item? {
         try await dynamoDB.getItem(identity.table, key: LeaseTable.key(key))
     }
 
@@ -259,7 +261,7 @@ package struct Operator: Sendable {
 
     // MARK: - Audit
 
-    private struct Trail {
+    struct Trail {
         var id: String
         var plan: Plan
         var reason: String?
@@ -275,7 +277,7 @@ package struct Operator: Sendable {
     }
 
     /// No audit, no action.
-    private func announce(_ trail: inout Trail) async -> Refusal? {
+    func announce(_ trail: inout Trail) async -> Refusal? {
         trail.requestID = nil
         do throws(AuditLog.Failure) {
             try await audit.append(entry(.before, trail).line)
@@ -285,7 +287,7 @@ package struct Operator: Sendable {
         }
     }
 
-    private func conclude(_ trail: inout Trail, _ outcome: String, newRow: Item? = nil) async {
+    func conclude(_ trail: inout Trail, _ outcome: String, newRow: Item? = nil) async {
         var entry = entry(.after, trail)
         entry.outcome = outcome
         entry.newRow = newRow
@@ -306,7 +308,7 @@ extension Plan.Call {
     /// `nil` for a lease's write.
     var request: StreamRequest? {
         switch self {
-        case .update: return nil
+        case .update, .put, .delete: return nil
         case .split(let stream, let shard, let key):
             return StreamRequest(
                 stream: stream, operation: "SplitShard",
@@ -355,7 +357,7 @@ extension Plan {
         // Somebody may have taken it since.
         case .rewind(let checkpoint, _): return now.checkpoint == checkpoint
         case .undo(let deed): return now.checkpoint == deed.from
-        case .split, .merge, .scale: return false
+        case .create, .delete, .uncreate, .undelete, .split, .merge, .scale: return false
         }
     }
 
@@ -364,7 +366,9 @@ extension Plan {
         switch action {
         case .rewind(let checkpoint, _): checkpoint
         case .undo(let deed): deed.from
-        case .evict, .steal, .release, .assign, .completeHandoff, .split, .merge, .scale: nil
+        case .evict, .steal, .release, .assign, .completeHandoff, .create, .delete, .uncreate,
+            .undelete, .split, .merge, .scale:
+            nil
         }
     }
 
@@ -391,7 +395,7 @@ extension Plan {
                 .operatorAction, at: time, shardID: shardIDs.first,
                 previousOwner: intent.checkpointOwner ?? intent.owner, owner: intent.target, leaseCounter: counter,
                 message: title)
-        case .rewind, .undo:
+        case .rewind, .undo, .create, .delete, .uncreate, .undelete:
             var event = WorkerEvent(
                 .operatorAction, at: time, shardID: shardIDs.first, previousOwner: intent.owner, message: title)
             event.checkpoint = position

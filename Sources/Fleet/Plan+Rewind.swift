@@ -66,7 +66,9 @@ extension Plan {
         return switch action {
         case .rewind(let target, let skips): Self.skips(from: lease.checkpoint, to: target) == skips
         case .undo(let deed): deed.isUndoable(at: lease.checkpoint)
-        case .evict, .steal, .release, .assign, .completeHandoff, .split, .merge, .scale: true
+        case .evict, .steal, .release, .assign, .completeHandoff, .create, .delete, .uncreate,
+            .undelete, .split, .merge, .scale:
+            true
         }
     }
 

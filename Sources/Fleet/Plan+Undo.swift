@@ -17,19 +17,12 @@ package struct RewindDeed: Hashable, Sendable {
 
     /// The newest one of `shard` in the lines of an audit, in the same table at the same place; refuses where there is
     /// none, or it was undone.
+    ///
+    /// - Parameter start: where the fleet began only then; what was done before was done to another.
     package static func last(
-        of shard: String, in audit: some Sequence<String>, _ identity: FleetIdentity
+        of shard: String, in audit: some Sequence<String>, _ identity: FleetIdentity, notBefore start: UnixTime? = nil
     ) throws(Refusal) -> RewindDeed {
-        var found: AWSValue?
-        for line in audit {
-            guard let entry = try? JSON.decode(Bytes(line)), entry["phase"]?.string == "after",
-                entry["outcome"]?.string?.hasPrefix("written") ?? false, entry["shardIds"]?.strings == [shard],
-                entry["table"]?.string == identity.table, entry["region"]?.string == identity.region,
-                entry["endpoint"]?.string == identity.endpoint,
-                ["rewind", "advance", "undo"].contains(entry["action"]?.string)
-            else { continue }
-            found = entry
-        }
+        let found = entries(of: shard, in: audit, identity, ["rewind", "advance", "undo"], notBefore: start).last
         guard let found else {
             throw Refusal(
                 .nothingToUndo, "the audit of this user has no rewind of \(shard) in \(identity.table)")
@@ -44,6 +37,24 @@ package struct RewindDeed: Hashable, Sendable {
             throw Refusal(.nothingToUndo, "the audit does not tell where \(shard) was before")
         }
         return RewindDeed(at: at, from: from, to: to)
+    }
+
+    /// The lines that tell of something written to `shard`.
+    static func entries(
+        of shard: String, in audit: some Sequence<String>, _ identity: FleetIdentity, _ actions: Set<String>,
+        notBefore start: UnixTime?
+    ) -> [AWSValue] {
+        audit.compactMap { line in
+            guard let entry = try? JSON.decode(Bytes(line)), entry["phase"]?.string == "after",
+                entry["outcome"]?.string?.hasPrefix("written") ?? false, entry["shardIds"]?.strings == [shard],
+                entry["table"]?.string == identity.table, entry["region"]?.string == identity.region,
+                entry["endpoint"]?.string == identity.endpoint, actions.contains(entry["action"]?.string ?? "")
+            else { return nil }
+            if let start, let at = entry["at"]?.string.flatMap({ CivilTime.parseISO8601($0) }), at < start {
+                return nil
+            }
+            return entry
+        }
     }
 
     private static func checkpoint(_ row: AWSValue?) -> Checkpoint? {

@@ -20,6 +20,13 @@ package struct Plan: Hashable, Sendable {
         case rewind(to: Checkpoint, skips: Bool)
         /// Put the checkpoint back to where it was before.
         case undo(RewindDeed)
+        /// Make the lease that a shard lacks.
+        case create(at: Checkpoint)
+        /// Delete a lease whose shard is no more.
+        case delete
+        /// Delete a lease that was made, put one back that was deleted.
+        case uncreate
+        case undelete
         /// `at` is the second child's first hash key.
         case split(at: UInt128)
         case merge(with: String)
@@ -33,7 +40,9 @@ package struct Plan: Hashable, Sendable {
             case .assign: "assign"
             case .completeHandoff: "complete-handoff"
             case .rewind(_, let skips): skips ? "advance" : "rewind"
-            case .undo: "undo"
+            case .undo, .uncreate, .undelete: "undo"
+            case .create: "create"
+            case .delete: "delete"
             case .split: "split"
             case .merge: "merge"
             case .scale: "scale"
@@ -71,6 +80,9 @@ package struct Plan: Hashable, Sendable {
     /// The one call that would be sent now; a lease's is made again from the fresh row.
     package enum Call: Hashable, Sendable {
         case update(UpdateItem)
+        /// A row that must not be there yet.
+        case put(Item)
+        case delete(String, LeaseTable.Deletion)
         case split(stream: String, shard: Shard, at: UInt128)
         case merge(stream: String, shard: Shard, adjacent: Shard)
         case scale(stream: String, from: Int, to: Int)
@@ -107,6 +119,12 @@ package struct Plan: Hashable, Sendable {
             if let condition = update.condition { lines.append("  IF \(condition)") }
             lines += update.values.keys.sorted().map { "  \($0) = \(update.values[$0]?.plainText ?? "")" }
             return lines
+        case .put(let item):
+            return ["PutItem \(table) \(intent.leaseKey ?? "")", "  IF attribute_not_exists(\(LeaseTable.hashKey))"]
+                + item.keys.sorted().map { "  \($0) = \(item[$0]?.plainText ?? "")" }
+        case .delete(let key, let deletion):
+            return ["DeleteItem \(table) \(key)", "  IF \(deletion.condition)"]
+                + deletion.values.keys.sorted().map { "  \($0) = \(deletion.values[$0]?.plainText ?? "")" }
         case .split(let stream, let shard, let key):
             return ["SplitShard \(stream) \(shard.shardID)", "  NewStartingHashKey = \(key)"]
         case .merge(let stream, let shard, let adjacent):
@@ -169,6 +187,9 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
         case inFuture
         case noRecord
         case nothingToUndo
+        case exists
+        case parentUnread
+        case notOrphan
     }
 
     package var reason: Reason

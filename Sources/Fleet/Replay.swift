@@ -13,13 +13,14 @@ package struct Replay: Sendable {
     }
 
     package private(set) var identity: FleetIdentity
-    private var machine: FleetMachine
+    private var rerun: Rerun
+    private let wallClock: UnixTime
+    /// Where it stands, all of it can be looked at again.
+    package private(set) var timeline: Timeline?
     private var items: [String: Item] = [:]
     private var shards: [Shard] = []
     private var children = Children()
     private var metrics = RecordedMetrics()
-    private var now: Timestamp = .zero
-    private var wakes: [Timestamp] = []
     private var lineNumber = 1
 
     /// Begins with the header line of a recording.
@@ -43,9 +44,18 @@ package struct Replay: Sendable {
             autoRefresh: milliseconds("refreshMillis") ?? .seconds(5),
             historyInterval: milliseconds("historyMillis") ?? .seconds(2),
             historyCapacity: min(max(1, value["historyCapacity"]?.int ?? 60), 3600))
-        machine = FleetMachine(
-            configuration, at: .zero, wallClock: UnixTime(milliseconds: Int64(started)))
-        note(machine.start(at: .zero))
+        wallClock = UnixTime(milliseconds: Int64(started))
+        rerun = Rerun(configuration, at: .zero, wallClock: wallClock)
+    }
+
+    /// Keeps what is heard from now on in a timeline, all of it if `bytesMax` allows.
+    ///
+    /// - Parameter last: the recording's last line, which tells how long it is.
+    package mutating func keepTimeline(until last: String, bytesMax: Int = 64 << 20) {
+        let length = (try? JSON.decode(Bytes(last)))?["t"]?.int ?? 0
+        timeline = Timeline(
+            rerun.machine.configuration, at: .zero, wallClock: wallClock,
+            span: max(.seconds(3600), .nanoseconds(Int64(length))), bytesMax: bytesMax)
     }
 
     /// Hears one line; returns the snapshots that were published until then, with the time since the start in
@@ -55,44 +65,15 @@ package struct Replay: Sendable {
         if line.isEmpty { return [] }
         guard let value = try? JSON.decode(Bytes(line)) else { throw malformed("it is not JSON") }
         guard let time = value["t"]?.int else { throw malformed("it has no time") }
-        let at = max(now, Timestamp(nanoseconds: Int64(time)))
-        var snapshots = advance(to: at)
+        let at = max(rerun.now, Timestamp(nanoseconds: Int64(time)))
+        let snapshots = rerun.wait(until: at)
         guard let event = try event(value, at: at) else { return snapshots }
-        snapshots += note(machine.handle(event, at: at))
-        return snapshots
+        timeline?.note(event, at: at)
+        return snapshots + rerun.hear(event, at: at)
     }
 
     /// The snapshot at the end of what was heard.
-    package mutating func finish() -> FleetSnapshot {
-        machine.snapshot(at: now)
-    }
-
-    /// Lets the time pass that was between two lines.
-    private mutating func advance(to end: Timestamp) -> [FleetSnapshot] {
-        var snapshots: [FleetSnapshot] = []
-        while let wake = wakes.min(), wake <= end {
-            wakes.removeAll { $0 == wake }
-            now = max(now, wake)
-            snapshots += note(machine.handle(.woke, at: now))
-        }
-        now = end
-        return snapshots
-    }
-
-    @discardableResult
-    private mutating func note(_ effects: [FleetMachine.Effect]) -> [FleetSnapshot] {
-        var snapshots: [FleetSnapshot] = []
-        for effect in effects {
-            switch effect {
-            case .publish(let snapshot): snapshots.append(snapshot)
-            case .wake(let time): wakes.append(time)
-            case .scan, .listShards, .describeStream, .describeTable, .readMigrationItem, .readLeader,
-                .readWorkerMetrics, .probe, .readMetricLags, .record:
-                break
-            }
-        }
-        return snapshots
-    }
+    package mutating func finish() -> FleetSnapshot { rerun.snapshot() }
 
     private mutating func event(_ value: AWSValue, at: Timestamp) throws(Malformed) -> FleetMachine.Event? {
         let info = FleetMachine.CallInfo(
@@ -103,8 +84,6 @@ package struct Replay: Sendable {
         case "scan":
             for row in value["rows"]?.list ?? [] { _ = try apply(row) }
             for key in value["gone"]?.strings ?? [] { items[key] = nil }
-            // The machine takes an answer only for a question.
-            machine.expectScan(at: now)
             return .scanned(FleetMachine.TablePage(items.keys.sorted().compactMap { items[$0] }), info)
         case "row":
             guard let row = value["row"] else { throw malformed("no row") }
@@ -126,7 +105,7 @@ package struct Replay: Sendable {
         case "leader": return .leaderRead(value["item"].flatMap { Item(wire: $0) }, info)
         case "metrics": return .workerMetricsRead(metrics.read(value), info)
         case "probe":
-            guard let probe = LagProbe(recorded: value, stream: machine.configuration.identity.stream ?? "") else {
+            guard let probe = LagProbe(recorded: value, stream: rerun.machine.configuration.identity.stream ?? "") else {
                 throw malformed("a probe that is none")
             }
             let answer = LagProbe.Answer(

@@ -110,8 +110,8 @@ import Testing
             ])
         #expect(
             Set(LeastPolicy.actions(for: .operate)).subtracting(LeastPolicy.actions(for: .watch)) == [
-                "dynamodb:UpdateItem", "kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:MergeShards",
-                "kinesis:SplitShard", "kinesis:UpdateShardCount",
+                "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "kinesis:GetRecords",
+                "kinesis:GetShardIterator", "kinesis:MergeShards", "kinesis:SplitShard", "kinesis:UpdateShardCount",
             ])
     }
 }

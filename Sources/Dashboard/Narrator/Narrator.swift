@@ -87,6 +87,13 @@ package struct Narrator: Sendable {
             case .quit:
                 question = .quit
                 lines.append("Quitting stops the worker of this process. Type yes to quit.")
+            // Shards are marked on the screen only.
+            case .plans: break
+            }
+        case .input(let prompt)?:
+            model.overlay = nil
+            if case .rewind = prompt.kind {
+                lines.append("to where? Name it at the end: 10m, a time, a sequence number, TRIM_HORIZON or LATEST")
             }
         case .picker(let picker)?:
             model.overlay = nil
@@ -147,7 +154,7 @@ package struct Narrator: Sendable {
 
     /// Commands that are about the picture, which is not there.
     private static let ofTheScreen: Set<Command.Name> = [
-        .trace, .filter, .sort, .theme, .pane, .zoom, .freeze, .mouse, .copy,
+        .mark, .trace, .filter, .sort, .theme, .past, .pane, .zoom, .freeze, .mouse, .copy,
     ]
 
     static func isOffered(_ command: Command) -> Bool { !ofTheScreen.contains(command.name) }

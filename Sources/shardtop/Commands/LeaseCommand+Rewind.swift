@@ -1,4 +1,3 @@
-import AWSWire
 import ArgumentParser
 import CurlTransport
 import Fleet
@@ -58,7 +57,7 @@ extension LeaseCommand {
             switch step {
             case .plan(let plan): try await action.perform({ plan }, fleet.actor, typed: confirm)
             case .search(let search):
-                let found = try await fleet.perform(search)
+                let found = try await fleet.connection.perform(search)
                 try await action.perform(
                     { try Plan.rewind(after: search, found, in: snapshot) }, fleet.actor, typed: confirm)
             }
@@ -69,10 +68,11 @@ extension LeaseCommand {
 extension LeaseCommand {
     struct Undo: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Put the checkpoint of a lease back to where the last rewind found it.",
+            abstract: "Take back the last rewind, create or delete of a lease.",
             discussion: """
-                Where it was stands in the audit of this user. Nothing is undone where the lease was moved again, or \
-                has come past that position already. The lease's counter goes on: it never goes back.
+                What was there before stands in the audit of this user. Nothing is undone where the lease was moved \
+                again, has come past that position already, or was taken since it was made. The lease's counter goes \
+                on: it never goes back.
                 """)
 
         @OptionGroup var fleet: FleetOptions
@@ -94,21 +94,9 @@ extension LeaseCommand {
             let snapshot = try await fleet.observe(for: observe)
             try await action.perform(
                 {
-                    let deed = try RewindDeed.last(of: shard, in: audit, snapshot.identity)
+                    let deed = try Deed.last(of: shard, in: audit, snapshot.identity)
                     return try Plan.undo(shard, deed, in: snapshot)
                 }, fleet.actor)
-        }
-    }
-}
-
-extension OpenFleet {
-    /// Looks a record up in the stream, or says in one line why that is not possible.
-    fileprivate func perform(_ search: PositionSearch) async throws -> PositionSearch.Found {
-        do throws(AWSError) { return try await search.perform(connection.kinesis) } catch {
-            throw Failure(
-                error.meaning == .denied
-                    ? "reading \(search.stream) is denied: the policy must allow kinesis:GetShardIterator and "
-                        + "kinesis:GetRecords" : "\(error)\(connection.place)")
         }
     }
 }

@@ -6,7 +6,9 @@ import Machine
 struct LeaseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lease", abstract: "List the leases of an application, or act on one.",
-        subcommands: [List.self, Evict.self, Assign.self, CompleteHandoff.self, Rewind.self, Undo.self])
+        subcommands: [
+            List.self, Evict.self, Assign.self, CompleteHandoff.self, Rewind.self, Create.self, Delete.self, Undo.self,
+        ])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "One line for each lease.")

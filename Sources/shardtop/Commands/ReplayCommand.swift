@@ -40,11 +40,13 @@ struct ReplayCommand: AsyncParsableCommand, HandlesSignals {
         if let anonymize { return try share(lines, as: anonymize) }
         let replay: Replay
         do { replay = try Replay(header: header) } catch { throw Failure("\(file): \(error)") }
+        let past = PastDesk(nil)
         let screen = try Screen(
             screen, purpose: .replay, host: host, time: .system,
             doors: Screen.Doors(
                 plan: { _, _ in throw Failure("this is a recording: nothing can be done in it") },
-                perform: { _ in .failed("this is a recording") }, setRefresh: { _ in }, refreshNow: {}, demo: { _ in }))
+                perform: { _ in .failed("this is a recording") }, setRefresh: { _ in }, refreshNow: {}, demo: { _ in },
+                showPast: { past.show($0, $1) }))
         let speed = speed
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -52,6 +54,7 @@ struct ReplayCommand: AsyncParsableCommand, HandlesSignals {
                     if !(error is CancellationError) { screen.post(.reported(.warning, "\(error)")) }
                 }
             }
+            group.addTask { Self.read(replay, lines, into: past, screen) }
             _ = await screen.run()
             group.cancelAll()
         }
@@ -79,6 +82,21 @@ struct ReplayCommand: AsyncParsableCommand, HandlesSignals {
         } catch let error as HostError {
             throw Failure(error.message, status: .usage)
         }
+    }
+
+    /// Reads all of the recording, so that any moment of it can be jumped to. What cannot be read ends it: `play` says
+    /// where.
+    private static func read(_ replay: Replay, _ lines: [String], into past: PastDesk, _ screen: Screen) {
+        var replay = replay
+        var bookmarks = Bookmarks()
+        replay.keepTimeline(until: lines.last ?? "")
+        for line in lines.dropFirst() {
+            guard !Task.isCancelled, let snapshots = try? replay.next(line) else { break }
+            for snapshot in snapshots { bookmarks.note(snapshot) }
+        }
+        bookmarks.note(replay.finish())
+        past.replace(replay.timeline)
+        screen.post(.bookmarksFound(bookmarks))
     }
 
     private static func play(_ replay: Replay, _ lines: [String], speed: Double, on screen: Screen) async throws {

@@ -83,23 +83,34 @@ enum FleetScreen {
         engine: Engine? = nil
     ) async throws -> Screen.End {
         let post = ObserverBox()
+        let desk = PlanDesk(
+            connection, host: host, since: configuration.identity.isDemo ? connection.time.wallClock() : nil)
+        let past = PastDesk(
+            Timeline(configuration, at: connection.time.now(), wallClock: connection.time.wallClock()))
         let doors = Screen.Doors(
-            plan: { request, snapshot in try request.plan(in: snapshot) },
+            plan: { request, newest in try await desk.answer(request, newest) },
             perform: { plan in
                 let outcome = await actor.perform(plan, reason: reason)
                 post.observer?.note(plan, outcome)
                 return outcome
             },
+            performSet: { set, goesOn, done in
+                await actor.perform(set, goesOn: goesOn) { plan, outcome, count in
+                    post.observer?.note(plan, outcome)
+                    done(count)
+                }
+            },
             setRefresh: { interval in post.observer?.post(FleetMachine.Event.refreshChanged(.every(interval))) },
             refreshNow: { post.observer?.post(FleetMachine.Event.refreshRequested) },
             demo: { command in engine?.demo(command) },
-            trace: { shard in engine?.trace(shard) { post.screen?.trace($0) } })
+            trace: { shard in engine?.trace(shard) { post.screen?.trace($0) } },
+            showPast: { past.show($0, $1) })
         let screen = try Screen(options, purpose: purpose, host: host, time: connection.time, doors: doors)
         let observer = Observer(
             configuration, dynamoDB: connection.dynamoDB,
             kinesis: configuration.identity.stream == nil ? nil : connection.kinesis, cloudWatch: connection.cloudWatch,
             time: connection.time,
-            record: recording?.recorder,
+            record: recording?.recorder, heard: { past.note($0, at: $1) },
             publish: { screen.show($0) })
         post.set(observer, screen)
         return await withTaskGroup(of: Void.self) { group in

@@ -11,14 +11,23 @@ import Synchronization
 final class Screen: Sendable {
     /// What the screen has done for it by the program around it.
     struct Doors: Sendable {
-        /// Answers `planMade` or throws `Refusal`.
-        var plan: @Sendable (PlanRequest, FleetSnapshot) throws -> Plan
+        /// Answers `planMade` or `plansMade` or throws `Refusal`, by the newest picture; it may have to read the stream
+        /// first.
+        var plan: @Sendable (PlanRequest, @escaping @Sendable () -> FleetSnapshot?) async throws -> ModelEvent
         var perform: @Sendable (Plan) async -> PlanOutcome
+        /// Performs one after the other while `goesOn`, and says how many are done.
+        var performSet:
+            @Sendable (PlanSet, _ goesOn: @escaping @Sendable () -> Bool, _ done: @escaping @Sendable (Int) -> Void)
+                async
+                -> SetOutcome =
+                { set, _, _ in SetOutcome(done: 0, total: set.plans.count) }
         var setRefresh: @Sendable (Duration) -> Void
         var refreshNow: @Sendable () -> Void
         var demo: @Sendable (Dashboard.DemoCommand) -> Void
         /// Begins to post the protocol of a shard's child as `traced`; `nil` ends it.
         var trace: @Sendable (String?) -> Void = { _ in }
+        /// Looks up the fleet as it was at a moment, and answers with the event that it is handed.
+        var showPast: @Sendable (Timestamp, @escaping @Sendable (ModelEvent) -> Void) -> Void = { _, _ in }
     }
 
     /// Why the screen ended.
@@ -46,6 +55,10 @@ final class Screen: Sendable {
     /// out no key.
     private let traced = Mutex<Deque<TraceLine>>([])
     private static let tracedMax = 2000
+    /// The plan that is being made.
+    private let planning = Mutex<Task<Void, Never>?>(nil)
+    /// The person wants no more of the set that is under way.
+    private let isSetStopped = Mutex(false)
     let purpose: Model.Configuration.Purpose
     private let hasMouse: Bool
 
@@ -167,10 +180,14 @@ final class Screen: Sendable {
     func perform(_ effect: ModelEffect) -> End? {
         switch effect {
         case .makePlan(let request): makePlan(request)
+        case .dropPlan: planning.withLock { $0 }?.cancel()
         case .perform(let plan):
             Task { [doors, continuation] in continuation.yield(.planPerformed(await doors.perform(plan))) }
+        case .performSet(let set): perform(set)
+        case .stopSet: isSetStopped.withLock { $0 = true }
         case .setRefresh(let interval): doors.setRefresh(interval)
         case .refreshNow: doors.refreshNow()
+        case .showPast(let moment): doors.showPast(moment) { [continuation] in continuation.yield($0) }
         case .setTheme: break
         case .setMouse(let isOn): terminal?.setMouse(isOn)
         case .copy(let text): terminal?.copy(text)
@@ -185,11 +202,28 @@ final class Screen: Sendable {
         return nil
     }
 
-    private func makePlan(_ request: PlanRequest) {
-        guard let snapshot = newest.withLock({ $0 }) else {
-            return post(.planRefused("nothing is known of the fleet yet"))
+    private func perform(_ set: PlanSet) {
+        isSetStopped.withLock { $0 = false }
+        Task {
+            let outcome = await doors.performSet(
+                set, { !self.isSetStopped.withLock { $0 } }, { self.post(.setProgressed($0)) })
+            post(.setPerformed(outcome))
         }
-        do { post(.planMade(try doors.plan(request, snapshot))) } catch { post(.planRefused("\(error)")) }
+    }
+
+    private func makePlan(_ request: PlanRequest) {
+        let task = Task {
+            let answer: ModelEvent
+            do {
+                answer = try await doors.plan(request) { self.newest.withLock { $0 } }
+            } catch let failure as Failure {
+                answer = .planRefused(failure.message)
+            } catch {
+                answer = .planRefused("\(error)")
+            }
+            if !Task.isCancelled { post(answer) }
+        }
+        planning.withLock { $0 = task }
     }
 
     private func export(_ text: String, to path: String) {
@@ -200,23 +234,6 @@ final class Screen: Sendable {
             post(.reported(.warning, failure.message))
         } catch {
             post(.reported(.warning, "\(error)"))
-        }
-    }
-}
-
-extension PlanRequest {
-    /// The plan for what was asked, by the newest picture.
-    func plan(in snapshot: FleetSnapshot) throws -> Plan {
-        switch self {
-        case .steal(let lease, let worker): try Plan.steal(lease, to: worker, in: snapshot)
-        case .evict(let lease): try Plan.evict(lease, in: snapshot)
-        case .release(let lease): try Plan.release(lease, in: snapshot)
-        case .assign(let lease, let worker, let isHard):
-            try Plan.assign(lease, to: worker, isHard: isHard, in: snapshot)
-        case .completeHandoff(let lease): try Plan.completeHandoff(lease, in: snapshot)
-        case .split(let shard, let point):
-            try Plan.split(shard, at: point.map { .key($0) } ?? .middle, in: snapshot)
-        case .merge(let shard, let adjacent): try Plan.merge(shard, with: adjacent, in: snapshot)
         }
     }
 }
