@@ -88,7 +88,7 @@ extension Model {
             }
             return []
         default:
-            say(.warning, "split and merge are about one shard: U takes the \(ids.count) marks away")
+            say(.warning, "this is about one shard: U takes the \(ids.count) marks away")
             return []
         }
     }

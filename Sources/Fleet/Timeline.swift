@@ -247,8 +247,11 @@ extension FleetMachine.Event {
     /// About how much memory it takes; a list of shards is shared with the one before.
     fileprivate var size: Int {
         let own = MemoryLayout<FleetMachine.Event>.stride
-        return if case .childrenChanged(let views) = self { own + views.count * MemoryLayout<ChildView>.stride } else {
-            own
+        return switch self {
+        case .childrenChanged(let views): own + views.count * MemoryLayout<ChildView>.stride
+        case .workerMetricsRead(let items, _): own + (items?.count ?? 0) * 1000
+        case .metricLagsRead(let lags, _): own + lags.count * MemoryLayout<MetricLag>.stride
+        default: own
         }
     }
 }
