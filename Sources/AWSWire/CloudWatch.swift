@@ -57,8 +57,8 @@ package struct MetricDatum: Hashable, Sendable {
     }
 }
 
-/// CloudWatch as far as a worker and who watches it need it: PutMetricData and GetMetricData in the query protocol, which
-/// every region and every stand-in takes.
+/// CloudWatch as far as a worker and who watches it need it: PutMetricData and GetMetricData in the query protocol,
+/// which every region and every stand-in takes.
 ///
 /// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
 package final class CloudWatchClient: Sendable {

@@ -105,7 +105,8 @@ package struct Replay: Sendable {
         case "leader": return .leaderRead(value["item"].flatMap { Item(wire: $0) }, info)
         case "metrics": return .workerMetricsRead(metrics.read(value), info)
         case "probe":
-            guard let probe = LagProbe(recorded: value, stream: rerun.machine.configuration.identity.stream ?? "") else {
+            guard let probe = LagProbe(recorded: value, stream: rerun.machine.configuration.identity.stream ?? "")
+            else {
                 throw malformed("a probe that is none")
             }
             let answer = LagProbe.Answer(
