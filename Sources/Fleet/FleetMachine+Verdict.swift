@@ -36,7 +36,8 @@ extension FleetMachine {
         if let lag = totals.maxDeliveredLag ?? totals.maxCheckpointLag {
             facts.append("max lag \(lag.isUpperBound ? "≤" : "")\(Duration.milliseconds(lag.milliseconds).brief)")
         }
-        if let seconds = totals.secondsToTrim {
+        // Of readers that keep up nothing waits long enough to be said.
+        if let seconds = totals.secondsToTrim, let retention, retention - .seconds(seconds) > .seconds(60) {
             facts.append("oldest unread expires in \(Duration.seconds(seconds).brief)")
         }
         var counts = ["\(totals.open) open"]

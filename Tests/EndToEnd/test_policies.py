@@ -131,10 +131,15 @@ def test_the_policy_for_operating_is_what_operating_calls(bench):
     application = dead_fleet(account, texts=["early", "late"])
     rows = account.emulator.leases(application)
     shard = next(key for key, row in sorted(rows.items()) if row["checkpoint"].isdigit())
+    other = next(key for key in rows if key != shard)
+    account.emulator.dynamodb.delete_item(TableName=application, Key={"leaseKey": {"S": other}})
+    account.calls()
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 30))
     stream, yes = ["--stream", "orders"], ["--write", "--yes"]
     commands = [
         ["status", application, *stream, "--observe", "1s"],
+        ["lease", "create", application, other, *stream, *yes],
+        ["lease", "undo", application, other, *stream, *yes],
         ["lease", "evict", application, shard, *yes],
         ["lease", "rewind", application, shard, "--to", moment, *stream, *yes],
         ["lease", "undo", application, shard, *yes],

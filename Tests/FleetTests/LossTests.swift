@@ -31,6 +31,17 @@ struct LossTests {
         #expect(watch.problem(.streamRecreated) == nil)
     }
 
+    @Test func `how long what waits is kept is said once it waited for a minute`() {
+        for (age, says) in [(30, false), (90, true)] {
+            var watch = Watch()
+            watch.list([shard(0, of: 1)])
+            watch.send(.streamDescribed(.test(hours: 1), watch.info()))
+            watch.scan([lease(0, of: 1, checkpoint: checkpoint(age: .seconds(age)))])
+            #expect(watch.snapshot.verdict.facts.contains("oldest unread expires in 58m30s") == says)
+            #expect(watch.snapshot.verdict.facts.contains { $0.hasPrefix("oldest") } == says)
+        }
+    }
+
     @Test func `a checkpoint beyond the retention is DATA_LOST, a remark as long as it is estimated`() throws {
         var watch = Watch()
         watch.list([shard(0, of: 1)])
