@@ -68,6 +68,17 @@ struct FleetOptions: ParsableArguments {
                     ?? settings.duration(.failoverTime, application: identity.application)),
             host: host, settings: settings)
     }
+
+    /// The same for a `command` that writes, unless it only shows its plan: refused where writing is not allowed.
+    func open(for command: String, _ action: ActionOptions, _ host: SystemHost = SystemHost()) async throws -> OpenFleet
+    {
+        let fleet = try await open(host)
+        guard fleet.configuration.identity.isWritable || action.dryRun else {
+            fleet.close()
+            throw Failure("\(command) writes: allow it with --write, or look with --dry-run", status: .refused)
+        }
+        return fleet
+    }
 }
 
 /// A fleet and the connection to it.

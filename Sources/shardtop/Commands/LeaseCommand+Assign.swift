@@ -1,5 +1,4 @@
 import ArgumentParser
-import CurlTransport
 import Fleet
 import Machine
 
@@ -32,11 +31,8 @@ extension LeaseCommand {
         var observe: Duration = .zero
 
         func run() async throws {
-            let fleet = try await self.fleet.open(SystemHost())
+            let fleet = try await self.fleet.open(for: "lease assign", action)
             defer { fleet.close() }
-            guard fleet.configuration.identity.isWritable || action.dryRun else {
-                throw Failure("lease assign writes: allow it with --write, or look with --dry-run", status: .refused)
-            }
             let snapshot = try await fleet.observe(for: observe)
             try await action.perform(
                 { try Plan.assign(shard, to: to, isHard: hard, in: snapshot) }, fleet.actor)
@@ -62,12 +58,8 @@ extension LeaseCommand {
         var observe: Duration = .zero
 
         func run() async throws {
-            let fleet = try await self.fleet.open(SystemHost())
+            let fleet = try await self.fleet.open(for: "lease complete-handoff", action)
             defer { fleet.close() }
-            guard fleet.configuration.identity.isWritable || action.dryRun else {
-                throw Failure(
-                    "lease complete-handoff writes: allow it with --write, or look with --dry-run", status: .refused)
-            }
             for shard in shards {
                 let snapshot = try await fleet.observe(for: observe)
                 try await action.perform({ try Plan.completeHandoff(shard, in: snapshot) }, fleet.actor)

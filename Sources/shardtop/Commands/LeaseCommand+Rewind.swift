@@ -44,11 +44,8 @@ extension LeaseCommand {
                     "--to \(to): give TRIM_HORIZON, LATEST, a sequence number, a time as 2026-01-31T12:00:00Z, or 10m",
                     status: .usage)
             }
-            let fleet = try await self.fleet.open(SystemHost())
+            let fleet = try await self.fleet.open(for: "lease rewind", action)
             defer { fleet.close() }
-            guard fleet.configuration.identity.isWritable || action.dryRun else {
-                throw Failure("lease rewind writes: allow it with --write, or look with --dry-run", status: .refused)
-            }
             let snapshot = try await fleet.observe(for: observe)
             let step: Plan.RewindStep
             do { step = try Plan.rewind(shard, to: request, in: snapshot) } catch {
@@ -85,11 +82,8 @@ extension LeaseCommand {
 
         func run() async throws {
             let host = SystemHost()
-            let fleet = try await self.fleet.open(host)
+            let fleet = try await self.fleet.open(for: "lease undo", action, host)
             defer { fleet.close() }
-            guard fleet.configuration.identity.isWritable || action.dryRun else {
-                throw Failure("lease undo writes: allow it with --write, or look with --dry-run", status: .refused)
-            }
             let audit = try AuditFile.lines(host)
             let snapshot = try await fleet.observe(for: observe)
             try await action.perform(

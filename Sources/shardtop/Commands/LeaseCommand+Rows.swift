@@ -1,5 +1,4 @@
 import ArgumentParser
-import CurlTransport
 import Fleet
 import Leases
 import Machine
@@ -30,11 +29,8 @@ extension LeaseCommand {
             guard let position = Checkpoint(at), position.isSentinel else {
                 throw Failure("--at \(at): give TRIM_HORIZON or LATEST", status: .usage)
             }
-            let fleet = try await self.fleet.open(SystemHost())
+            let fleet = try await self.fleet.open(for: "lease create", action)
             defer { fleet.close() }
-            guard fleet.configuration.identity.isWritable || action.dryRun else {
-                throw Failure("lease create writes: allow it with --write, or look with --dry-run", status: .refused)
-            }
             let snapshot = try await fleet.observe(for: observe)
             try await action.perform(
                 { try Plan.create(shard, at: position, in: snapshot) }, fleet.actor, typed: confirm)
@@ -59,11 +55,8 @@ extension LeaseCommand {
         var observe: Duration = .seconds(126)
 
         func run() async throws {
-            let fleet = try await self.fleet.open(SystemHost())
+            let fleet = try await self.fleet.open(for: "lease delete", action)
             defer { fleet.close() }
-            guard fleet.configuration.identity.isWritable || action.dryRun else {
-                throw Failure("lease delete writes: allow it with --write, or look with --dry-run", status: .refused)
-            }
             let snapshot = try await fleet.observe(for: observe)
             try await action.perform({ try Plan.delete(shard, in: snapshot) }, fleet.actor)
         }

@@ -43,11 +43,8 @@ struct LeaseCommand: AsyncParsableCommand {
         var observe: Duration = .zero
 
         func run() async throws {
-            let fleet = try await self.fleet.open(SystemHost())
+            let fleet = try await self.fleet.open(for: "lease evict", action)
             defer { fleet.close() }
-            guard fleet.configuration.identity.isWritable || action.dryRun else {
-                throw Failure("lease evict writes: allow it with --write, or look with --dry-run", status: .refused)
-            }
             for shard in shards {
                 let snapshot = try await fleet.observe(for: observe)
                 try await action.perform({ try Plan.evict(shard, in: snapshot) }, fleet.actor)
