@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,8 +13,8 @@
 /// sits in dispatch's `sigsuspend` with every signal unblocked, so blocked signals are delivered there all the same.
 static int signal_pipe[2] = {-1, -1};
 static pthread_once_t signals_once = PTHREAD_ONCE_INIT;
-/// Whether somebody listens. Where nobody does a signal does what it always does, so that Ctrl-C ends any command.
-static volatile sig_atomic_t is_listening;
+/// How many listen. Where nobody does a signal does what it always does, so that Ctrl-C ends any command.
+static atomic_int listeners;
 
 static const int our_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCONT};
 enum { OUR_SIGNAL_COUNT = sizeof our_signals / sizeof *our_signals };
@@ -36,7 +37,7 @@ static void tell(int number) {
 
 static void note_signal(int number) {
     int saved = errno;
-    if (is_listening) {
+    if (atomic_load(&listeners) > 0) {
         tell(number);
     } else if (number != SIGWINCH && number != SIGCONT) {
         sigset_t this_one;
@@ -47,6 +48,11 @@ static void note_signal(int number) {
         raise(number);
     }
     errno = saved;
+}
+
+void shardtop_signal_pass_on(int32_t number) {
+    atomic_fetch_sub(&listeners, 1);
+    note_signal(number);
 }
 
 void shardtop_block_signals(void) {
@@ -69,11 +75,10 @@ void shardtop_unblock_signals(void) {
 
 void shardtop_signal_listen(void) {
     pthread_once(&signals_once, open_signals);
-    is_listening = 1;
+    atomic_fetch_add(&listeners, 1);
 }
 
 int32_t shardtop_signal_wait(int32_t timeout_milliseconds) {
-    shardtop_signal_listen();
     struct timespec timeout = {timeout_milliseconds / 1000, timeout_milliseconds % 1000 * 1000000L};
     sigset_t unblocked, ours = our_signal_set();
     pthread_sigmask(SIG_SETMASK, NULL, &unblocked);
@@ -91,7 +96,7 @@ int32_t shardtop_signal_wait(int32_t timeout_milliseconds) {
 
 void shardtop_signal_stop(void) {
     pthread_once(&signals_once, open_signals);
-    is_listening = 0;
+    atomic_fetch_sub(&listeners, 1);
     tell(0);
 }
 

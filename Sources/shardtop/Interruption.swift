@@ -7,7 +7,8 @@ import Machine
 struct Interruption: Sendable {
     private let signals: AsyncStream<Int32>
 
-    init() {
+    /// Those that are not in `heard` are kept from ending the process all the same.
+    init(heard: Set<Int32> = [SIGINT, SIGTERM, SIGHUP]) {
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
         signals = stream
         // From now on: who is told that Ctrl-C ends us may press it before the thread runs.
@@ -15,7 +16,9 @@ struct Interruption: Sendable {
         _ = startThread {
             while true {
                 let signal = shardtop_signal_wait(-1)
-                if [SIGINT, SIGTERM, SIGHUP].contains(signal) { continuation.yield(signal) }
+                guard heard.contains(signal) else { continue }
+                // Whoever waited was cancelled: it is meant for who waits now.
+                if case .terminated = continuation.yield(signal) { return shardtop_signal_pass_on(signal) }
             }
         }
     }

@@ -133,14 +133,18 @@ void shardtop_block_signals(void);
 /// Undoes that, for a command that may simply be ended. A child gets an empty mask from its spawn attributes.
 void shardtop_unblock_signals(void);
 
-/// From now on signals are kept for `shardtop_signal_wait`, which is about to be called.
+/// From now on signals are kept for `shardtop_signal_wait`. Who listens is counted.
 void shardtop_signal_listen(void);
 
 /// Waits for one of these signals and returns its number; 0 after the timeout (negative: none) or
-/// `shardtop_signal_stop`.
+/// `shardtop_signal_stop`. The caller listens.
 int32_t shardtop_signal_wait(int32_t timeout_milliseconds);
 
-/// Ends one call of `shardtop_signal_wait`, running or next; then signals end the process again.
+/// Ends one call of `shardtop_signal_wait`, running or next. When nobody is left who listens, signals end the process
+/// again.
 void shardtop_signal_stop(void);
+
+/// Listens no more, and leaves a signal that came to who still does; where that is nobody it does what it always does.
+void shardtop_signal_pass_on(int32_t number);
 
 #endif

@@ -1,7 +1,9 @@
 import AWSWire
+import CTerminal
 import CurlTransport
 import Dashboard
 import Fleet
+import Glibc
 import KinesisConsumer
 import Machine
 import Metrics
@@ -127,10 +129,17 @@ struct Consumer {
                 desk?.shutdownRequested()
                 worker.requestShutdown()
             }
-            // The screen hears the signals itself while it is there: SIGHUP is its end, not the worker's.
-            let isQuit = if let screen { try await draw(screen) == .quit } else { false }
-            let interruption = Interruption()
-            if !isQuit { _ = await interruption.wait() }
+            guard let screen else {
+                let interruption = Interruption()
+                _ = await interruption.wait()
+                return interruption
+            }
+            // The screen hears the signals itself while it is there. A terminal that goes may be noticed before its
+            // SIGHUP comes, which is the screen's end and not the worker's: somebody listens without a gap.
+            shardtop_signal_listen()
+            if try await draw(screen) == .quit { return Interruption() }
+            let interruption = Interruption(heard: [SIGINT, SIGTERM])
+            _ = await interruption.wait()
             return interruption
         }
         // After the first signal a second one does not wait for anybody's last checkpoint.
