@@ -128,6 +128,8 @@ struct NarratorTests {
             #expect(answer.effects == [.makePlan(.evict(lease: lease))])
             let shown = narrator.handle(.planMade(plan))
             #expect(shown.lines.count > 5 && shown.effects.isEmpty)
+            // What is agreed to is named as the table names it.
+            #expect(shown.lines.contains { $0.contains("UpdateItem") && $0.contains(lease) })
             #expect(shown.lines.last == "Type yes to do it; anything else leaves all as it is.")
             return narrator
         }

@@ -82,7 +82,7 @@ package struct Narrator: Sendable {
             switch asked.kind {
             case .plan(let plan):
                 question = .plan(plan)
-                lines += plan.lines.map { Self.plain($0) }
+                lines += plan.lines.map { Self.spoken($0) }
                 lines.append("Type \(plan.typed ?? "yes") to do it; anything else leaves all as it is.")
             case .quit:
                 question = .quit
@@ -182,14 +182,18 @@ package struct Narrator: Sendable {
         return answer
     }
 
-    /// Text that a screen reader reads well: no signs that stand for words, no control characters of others.
-    static func plain(_ text: String) -> String {
+    /// A sentence that a screen reader reads well, shards by their short names.
+    static func plain(_ text: String) -> String { Format.sentence(spoken(text)) }
+
+    /// Text that a screen reader reads well: no signs that stand for words, no control characters of others. Names stay
+    /// whole, as a plan's must, whose reader agrees to what is written where.
+    static func spoken(_ text: String) -> String {
         let words: [Unicode.Scalar: String] = [
             "\u{2264}": "at most ", "\u{2265}": "at least ", "\u{B7}": ",", "\u{2026}": "...", "\u{2192}": "to",
             "\u{2190}": "from", "\u{2013}": "-", "\u{2713}": "yes",
         ]
         guard text.unicodeScalars.contains(where: { !$0.isASCII || $0.value < 0x20 || $0.value == 0x7F }) else {
-            return Format.sentence(text)
+            return text
         }
         var plain = ""
         for scalar in StatusReport.printable(text).unicodeScalars {
@@ -201,6 +205,6 @@ package struct Narrator: Sendable {
                 plain.unicodeScalars.append(scalar)
             }
         }
-        return Format.sentence(plain)
+        return plain
     }
 }
