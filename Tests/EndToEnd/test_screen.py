@@ -286,7 +286,12 @@ def test_a_crash_restores_the_terminal(demo, number):
 def test_a_crash_with_a_backtrace_draws_no_more(demo):
     screen = demo()
     os.kill(screen.child, signal.SIGABRT)
-    screen.shows("crashed", seconds=60)
+    # A release binary has no program by its side that writes backtraces, and is gone at once.
+    screen.matches("crashed|Aborted", 60)
+    if "crashed" not in screen.text:
+        screen.is_back()
+        assert "╭" not in screen.text
+        return
     time.sleep(2)  # several frames
     assert "╭" not in screen.text and "┃" not in screen.text, screen.text
     # The backtrace's own process reads keys too, and sets the terminal for that: it ends with the program.
