@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import DONE, INTENT_GONE, REFUSED, USAGE, Bench, wait_until
+from harness import DONE, INTENT_GONE, REFUSED, USAGE, Bench, run_python, wait_until
 
 SHARD = "shardId-000000000000"
 
@@ -333,3 +333,9 @@ def test_what_skips_records_wants_the_applications_name(fleet):
     assert ended.returncode == DONE, ended.stderr
     assert fleet.audit()[-1]["newRow"]["checkpoint"] == {"S": "TRIM_HORIZON"}
     assert fleet.run("lease", "undo", fleet.application, SHARD, "--write", "--yes").returncode == REFUSED
+
+
+def test_nothing_is_said_against_a_fleet_that_is_well():
+    """The long proof: Tests/Referees/healthy_fleet.py."""
+    run = run_python("healthy_fleet.py", "--minutes", 0.5, "--leases", 40, "--workers", 3, seconds=300)
+    assert run.returncode == 0, run.stdout + run.stderr[-2000:]
