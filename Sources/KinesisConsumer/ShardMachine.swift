@@ -110,6 +110,9 @@ struct ShardMachine: Sendable {
     var isInitialized = false
     var isStopped = false
     var shutdownDeadline: Timestamp?
+    /// Until when a stopping worker waits for a call that outlasts the grace: a checkpoint that hangs is answered when
+    /// the grace ends, and whoever waited for it still hears that its lease is lost (kcl.md §4.5).
+    var lastWordDeadline: Timestamp { shutdownDeadline.map { $0 + .seconds(2) } ?? .never }
     var isLost = false
     var notBefore = Timestamp.zero
     var attempts = 0

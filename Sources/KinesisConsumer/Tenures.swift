@@ -90,6 +90,7 @@ extension ShardMachine {
         var deadline = Timestamp.never
         func consider(_ candidate: Timestamp) { if candidate > now { deadline = min(deadline, candidate) } }
         if let shutdownDeadline { consider(shutdownDeadline) }
+        consider(lastWordDeadline)
         if call == nil { consider(notBefore) }
         if state == .processing, shutdownDeadline == nil { consider(retrieval.nextDeadline) }
         return deadline

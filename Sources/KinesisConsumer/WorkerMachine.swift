@@ -201,7 +201,7 @@ struct WorkerMachine: Machine, Sendable {
         tenure.claim = tenure.shard.retrieval.claimedBytes
         prefetch.settle(tenure.claim)
         if isSettled { tenures.settle(key, tenure, at: now) } else { tenures[key] = tenure }
-        return effects + endIfOver(key)
+        return effects + endIfOver(key, now)
     }
 
     /// Passes what the lease says to the shard.
@@ -274,9 +274,9 @@ struct WorkerMachine: Machine, Sendable {
     }
 
     /// Drops a tenure of which nothing is left to wait for.
-    private mutating func endIfOver(_ key: String) -> [Effect] {
+    private mutating func endIfOver(_ key: String, _ now: Timestamp) -> [Effect] {
         guard let tenure = tenures[key], tenure.held.isOver, !tenure.held.isWriting else { return [] }
-        guard tenure.shard.isComplete || (isShuttingDown && tenure.isReleasing) else { return [] }
+        guard tenure.shard.isComplete || (isShuttingDown && now >= tenure.shard.lastWordDeadline) else { return [] }
         return forget(key, tenure)
     }
 

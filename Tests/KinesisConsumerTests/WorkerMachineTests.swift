@@ -308,8 +308,44 @@ private let started = WorkerMachine.Effect.emit(WorkerEvent(.workerStarted, at: 
         #expect(rig.wake(at: 900).wakes == [at(2500)])
         #expect(
             rig.wake(at: 2500) == [
-                .emit(event(.leaseLost, message: "shutdown grace of 2000 ms is over")), .forget(tenure: 1),
+                .emit(event(.leaseLost, message: "shutdown grace of 2000 ms is over")), .wake(at(4500)),
             ])
+        #expect(!rig.machine.isFinished)
+        #expect(rig.wake(at: 4500) == [.forget(tenure: 1)])
+        #expect(rig.machine.isFinished)
+    }
+
+    @Test func `a processor whose last checkpoint hangs hears that its lease is lost when the grace is over`() {
+        var rig = WorkerRig.holding("s1", configuration: .sample.with { $0.shutdownGrace = .seconds(2) })
+        _ = rig.send(.shard(tenure: 1, .fetched(fetchedBatch(1, through: 7))), at: 100)
+        _ = rig.send(.shard(tenure: 1, .returned(.processRecords(batch: 1), failure: nil)), at: 110)
+        _ = rig.send(.shutdownRequested, at: 500)
+        _ = rig.send(.shard(tenure: 1, .checkpointRequested(1, .commit(nil))), at: 510)
+        _ = rig.send(.written(key: "s1", tenure: 1, .lost("timeout")), at: 2450)
+        #expect(
+            rig.wake(at: 2500).calm == [
+                .emit(event(.leaseLost, message: "shutdown grace of 2000 ms is over")),
+                .shard(tenure: 1, leaseKey: "s1", .answer(1, .failure(.shutdown))),
+            ])
+        #expect(
+            rig.send(.shard(tenure: 1, .returned(.shutdownRequested, failure: "refused")), at: 2510).calm == [
+                .emit(event(.processorFailed, message: "shutdownRequested: refused")), call(.leaseLost, fence: .never),
+            ])
+        #expect(rig.send(.shard(tenure: 1, .returned(.leaseLost, failure: nil)), at: 2520) == [.forget(tenure: 1)])
+        #expect(rig.machine.isFinished)
+    }
+
+    @Test func `a processor that hangs when its lease is lost does not hold a worker that stops`() {
+        var rig = WorkerRig.holding("s1", configuration: .sample.with { $0.shutdownGrace = .seconds(2) })
+        _ = rig.send(.shard(tenure: 1, .fetched(fetchedBatch(1, through: 7))), at: 100)
+        _ = rig.wake(at: 2975)
+        let thief = leaseRow("s1", owner: "thief", counter: 6)
+        let lost = rig.send(.written(key: "s1", tenure: 1, .conditionFailed(thief)), at: 3000)
+        #expect(lost.contains(.emit(event(.leaseLost, message: "taken by thief"))))
+        _ = rig.send(.shutdownRequested, at: 4000)
+        _ = rig.wake(at: 6000)
+        #expect(!rig.machine.isFinished)
+        _ = rig.wake(at: 8000)
         #expect(rig.machine.isFinished)
     }
 
