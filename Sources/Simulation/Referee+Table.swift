@@ -47,7 +47,10 @@ extension Referee {
 
     private func deleted(_ key: String, _ before: Lease?, by worker: Incarnation, _ state: inout State) {
         state.report.leasesDeleted += 1
-        if let before, !before.isEnded {
+        guard let before else { return }
+        if before.isEnded {
+            state.cleanedUp.insert(key)
+        } else {
             report(.deletedOnlyAtShardEnd, "\(worker.workerID) deleted \(key) at \(before.checkpoint)", &state)
         }
     }

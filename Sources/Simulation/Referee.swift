@@ -40,6 +40,8 @@ final class Referee: Sendable {
         var createdAt: [String: Timestamp] = [:]
         /// When each lease that counts no more ended, or was deleted.
         var goneAt: [String: Timestamp] = [:]
+        /// Rows that were deleted at SHARD_END.
+        var cleanedUp: Set<String> = []
         /// The last time that a row came or went.
         var disturbedAt: Timestamp = .zero
         var tenures: [Int: Tenure] = [:]
@@ -119,6 +121,9 @@ final class Referee: Sendable {
         note("\(incarnation.workerID)#\(incarnation.number) ERROR \(message)")
         report(.javaLogsNoError, "\(incarnation.workerID): \(message)")
     }
+
+    /// Whether the row was deleted at SHARD_END, by whomever.
+    func endedBeforeItWent(_ key: String) -> Bool { state.withLock { $0.cleanedUp.contains(key) } }
 
     /// The rest of the aggregate at `checkpoint` is skipped by KCL itself: nobody else is to blame.
     func skippedRest(of shardID: String, _ checkpoint: Checkpoint) {

@@ -123,7 +123,8 @@ final class SimulatedWorker: Sendable {
                 error: { referee.javaError($0, of: incarnation) }, event: listener(incarnation, world),
                 processor: processors(
                     incarnation, world, node.time, policy: policy, retries: false, generator.split()),
-                skippedRest: { referee.skippedRest(of: $0, $1) }),
+                skippedRest: { referee.skippedRest(of: $0, $1) },
+                endedBeforeItWent: { referee.endedBeforeItWent($0) }),
             generator: generator.split())
     }
 

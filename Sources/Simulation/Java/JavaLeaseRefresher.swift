@@ -12,6 +12,8 @@ enum JavaFailure: Error, Hashable {
     case invalidState(String)
     /// An exception that nobody expects: KCL logs an error with a stack trace.
     case runtime(String)
+    /// One that KCL brings upon itself, whoever is beside it: the error that it logs is nobody else's fault.
+    case ownRuntime(String)
     /// The process was killed.
     case killed
 }

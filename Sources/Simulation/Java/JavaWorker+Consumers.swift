@@ -166,7 +166,7 @@ extension JavaWorker {
             switch error {
             case .throttled: throw .throttling
             case .invalidState(let message): throw .invalidState(message)
-            case .dependency(let message), .runtime(let message): throw .dependency(message)
+            case .dependency(let message), .runtime(let message), .ownRuntime(let message): throw .dependency(message)
             case .killed: throw .shutdown
             }
         }

@@ -46,13 +46,18 @@ extension JavaWorker {
             }
             do throws(JavaFailure) {
                 guard var read = try await refresher.lease(lease.leaseKey) else {
-                    throw .runtime("NullPointerException: \(lease.leaseKey) is gone")
+                    // The null goes among the leases to take. KCL's own cleanup deletes what ended and may be stolen
+                    // at any moment; only a lease that must not go is somebody's fault.
+                    let message = "NullPointerException: \(lease.leaseKey) is gone"
+                    throw hooks.endedBeforeItWent(lease.leaseKey) ? .ownRuntime(message) : .runtime(message)
                 }
                 read.isMarkedForSteal = true
                 current.append(read)
             } catch {
-                if case .runtime = error { throw error }
-                current.append(lease)
+                switch error {
+                case .runtime, .ownRuntime: throw error
+                case .throttled, .dependency, .invalidState, .killed: current.append(lease)
+                }
             }
         }
         return current

@@ -17,6 +17,8 @@ actor JavaWorker {
         var processor: @Sendable (_ shardID: String) -> any RecordProcessor
         /// The rest of the aggregate at this checkpoint will not be read (kcl.md §0.10).
         var skippedRest: @Sendable (_ shardID: String, Checkpoint) -> Void
+        /// Whether the row was deleted as cleanups do, at SHARD_END.
+        var endedBeforeItWent: @Sendable (_ leaseKey: String) -> Bool
     }
 
     /// A held lease: renewals and checkpoints of it take turns.
