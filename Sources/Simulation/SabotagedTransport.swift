@@ -1,4 +1,5 @@
 import AWSWire
+import Leases
 import Machine
 import Synchronization
 
@@ -9,6 +10,7 @@ struct SabotagedTransport: Transport {
     let workerID: String
     private let time: TimeSource
     private let past = PastSubscriptions()
+    private let strangers = Strangers()
 
     init(_ inner: any Transport, _ sabotage: Sabotage, workerID: String, time: TimeSource) {
         self.inner = inner
@@ -42,12 +44,6 @@ struct SabotagedTransport: Transport {
             return try await answerAsEnded(request, input)
         case (.endedLeasesUncounted, "Scan"), (.foreignCadenceIgnored, "Scan"), (.newLeasesAsReleased, "Scan"):
             return try await answerRows(request)
-        case (.foreignCadenceIgnored, "UpdateItem") where update.contains("ADD ownerSwitchesSinceCheckpoint"):
-            // The row that was read has twice the counter.
-            guard let shown = input["ExpressionAttributeValues"]?[":counter"]?["N"]?.string.flatMap({ Int64($0) })
-            else { return try await inner.send(request) }
-            input["ExpressionAttributeValues"]?[":counter"] = AttributeValue.n(shown / 2).wire
-            input["ExpressionAttributeValues"]?[":next"] = AttributeValue.n(shown / 2 + 1).wire
         case (.newLeasesAsReleased, "UpdateItem") where update.contains("leaseOwner = :owner"):
             // Nobody's at 1: it was shown so, for what was released was taken before.
             if input["ExpressionAttributeValues"]?[":counter"]?["N"] == "1", !update.contains("ADD") {
@@ -84,8 +80,8 @@ struct SabotagedTransport: Transport {
         return try await inner.open(request)
     }
 
-    /// Without the ended leases, with foreign counters that always move in steps of two, or with nobody's first one
-    /// raised.
+    /// Without the ended leases, with foreign owners whose rows say that any failover time will do, or with nobody's
+    /// first counter raised.
     private func answerRows(_ request: Request) async throws(TransportError) -> Response {
         var response = try await inner.send(request)
         guard response.status == 200, var body = try? JSON.decode(response.body), let rows = body["Items"]?.list else {
@@ -95,12 +91,7 @@ struct SabotagedTransport: Transport {
             rows.compactMap { row in
                 if sabotage == .endedLeasesUncounted { return row["checkpoint"]?["S"] == "SHARD_END" ? nil : row }
                 if sabotage == .newLeasesAsReleased { return released(row) }
-                guard let owner = row["leaseOwner"]?["S"]?.string, owner != workerID,
-                    let counter = row["leaseCounter"]?["N"]?.string.flatMap({ Int64($0) })
-                else { return row }
-                var row = row
-                row["leaseCounter"] = AttributeValue.n(counter * 2).wire
-                return row
+                return strangers.judgedAsOurs(row)
             })
         response.body = Bytes(JSON.encode(body))
         return response
@@ -135,6 +126,28 @@ struct SabotagedTransport: Transport {
         body["Item"]?["checkpoint"] = ["S": "SHARD_END"]
         response.body = Bytes(JSON.encode(body))
         return response
+    }
+}
+
+/// The foreign owners. One row of each stays as it is, or the worker would not know any more that it is beside Java.
+private final class Strangers: Sendable {
+    /// By owner.
+    private let untouched = Mutex<[String: String]>([:])
+
+    /// `row` with a mark that names its foreign owner: so it is judged by the reader's own failover time.
+    func judgedAsOurs(_ row: AWSValue) -> AWSValue {
+        guard var item = Item(wire: row), var lease = LeaseTable.row(item).lease else { return row }
+        let key = lease.leaseKey
+        let isUntouched = untouched.withLock { untouched in
+            for (owner, other) in untouched where other == key && owner != lease.leaseOwner { untouched[owner] = nil }
+            guard let owner = lease.leaseOwner, !lease.isOwnerMarked else { return true }
+            if untouched[owner] == nil { untouched[owner] = key }
+            return untouched[owner] == key
+        }
+        guard !isUntouched, let owner = lease.leaseOwner else { return row }
+        lease.ownerMark = OwnerMark(owner: owner, failoverTime: .milliseconds(1))
+        item.merge(LeaseTable.newItem(lease)) { $1 }
+        return item.wire
     }
 }
 

@@ -70,6 +70,8 @@ struct Scenario: Sendable {
         mix = Mix(
             generation: generator.chance(0.5) ? .v25 : .v27, constants: isReal ? .real : .quick,
             hasOwnFailoverTimes: generator.chance(0.3), hasOwnPositions: generator.chance(0.3))
+        // Where all fail over alike there is no cadence to ignore.
+        if options.sabotage == .foreignCadenceIgnored { mix?.hasOwnFailoverTimes = true }
         for _ in 0..<Int.random(in: 1...4, using: &generator) {
             let at = Duration.milliseconds(Int64.random(in: 1000...max(2000, latest), using: &generator))
             incidents.append((at, generator.chance(0.5) ? .evict : .steal))
