@@ -6,10 +6,6 @@ import Testing
     private let seedsOnceWrong: [UInt64] = [122]
     private let seedsOfJava: [UInt64] = [4]
 #else
-    private let seedsTested: [UInt64] = [15]
-    private let seedsOnceWrong: [UInt64] = [122]
-    private let seedsOfJava: [UInt64] = [4]
-#else
     private let seedsOfJava: [UInt64] = [2, 4, 29]
     private let seedsOnceWrong: [UInt64] = [48, 88, 118, 122, 125, 144, 334, 387]
     private let seedsTested: [UInt64] = [
