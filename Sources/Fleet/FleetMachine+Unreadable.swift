@@ -27,6 +27,8 @@ extension FleetMachine {
         }
         for what in [Failing.scan, .shards, .stream, .table, .migration, .leader, .metrics, .probe, .cloudWatch] {
             guard let failing = failures[what] else { continue }
+            // Said once of one table.
+            if what == .table, isTableMissing, failing.failure.meaning == .notFound { continue }
             findings.append(
                 deniedStreamFinding(what, failing.failure)
                     ?? failureFinding(what, failing.failure, count: failing.count))
@@ -49,7 +51,14 @@ extension FleetMachine {
         return findings
     }
 
+    private var isTableMissing: Bool { failures[.scan]?.failure.meaning == .notFound }
+
     private func failureFinding(_ what: Failing, _ failure: FleetFailure, count: Int) -> Finding {
+        if what == .scan, isTableMissing, !ownWorkers.isEmpty {
+            return Finding(
+                kind: .table, subject: "\(what)", severity: .info,
+                message: "there is no table \(configuration.identity.table) yet: the worker here creates it")
+        }
         let isOptional = ![Failing.scan, .shards, .stream].contains(what)
         if failure.meaning == .denied, isOptional {
             let loss =

@@ -184,6 +184,16 @@ struct FleetMachineTests {
             watch.snapshot.verdict.headline
                 == "there is no table orders-app at us-east-1: no worker has run under this name, or name, account or "
                 + "region are others")
+        watch.send(.tableDescriptionFailed(awsError("ResourceNotFoundException"), watch.info()))
+        #expect(watch.snapshot.problems.map(\.severity) == [.critical])
+    }
+
+    @Test func `a table that a worker of ours is about to create is no alarm`() {
+        var watch = Watch(.test(stream: nil))
+        watch.send(.ownWorkersChanged([OwnWorker("w1")]))
+        watch.send(.scanFailed(awsError("ResourceNotFoundException"), watch.info()))
+        #expect(watch.problem(.table)?.severity == .info)
+        #expect(watch.problem(.table)?.message == "there is no table orders-app yet: the worker here creates it")
     }
 
     @Test func `the mode is said only after the coordinator table was looked for`() {
