@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness import wait_until
+from test_adversity import WrongClock
 from test_generations import APPLICATION, FIRST, number, text
 from test_generations import Fleet as ThirdFleet
 from test_policies import set_faults
@@ -75,6 +76,14 @@ def update(emulator, lease_key, owner=None):
     emulator.dynamodb.update_item(
         TableName=APPLICATION, Key={"leaseKey": text(lease_key)}, ExpressionAttributeValues=values,
         UpdateExpression="ADD leaseCounter :one" + (" SET leaseOwner = :owner" if owner else ""))
+
+
+def first_record(fleet):
+    """The sequence number of a record in the stream `orders`."""
+    fleet.emulator.put("orders", ["one"])
+    iterator = fleet.emulator.kinesis.get_shard_iterator(
+        StreamName="orders", ShardId=key(0), ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    return fleet.emulator.kinesis.get_records(ShardIterator=iterator)["Records"][0]["SequenceNumber"]
 
 
 @pytest.fixture
@@ -153,11 +162,7 @@ def test_a_table_that_is_throttled(watched):
 
 def test_a_stream_that_was_made_anew_under_its_name(watched):
     fleet = watched("orders:1")
-    fleet.emulator.put("orders", ["before"])
-    iterator = fleet.emulator.kinesis.get_shard_iterator(
-        StreamName="orders", ShardId=key(0), ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-    read = fleet.emulator.kinesis.get_records(ShardIterator=iterator)["Records"][0]["SequenceNumber"]
-    fleet.lease(0, "a", 1, checkpoint=text(read))
+    fleet.lease(0, "a", 1, checkpoint=text(first_record(fleet)))
     fleet.renew([0], 0.5)
     fleet.emulator.kinesis.delete_stream(StreamName="orders")
     time.sleep(2.1)  # its creation is a number of seconds
@@ -167,6 +172,25 @@ def test_a_stream_that_was_made_anew_under_its_name(watched):
     fleet.watch("--stream", "orders")
     problem, _ = fleet.found("STREAM_RECREATED")
     assert problem["shardIds"] == [key(0)] and "so nobody reads" in problem["message"]
+
+
+@pytest.mark.parametrize("hours, kind, words", [
+    (13, "DATA_LOSS_RISK", "may fall out of the retention in 10h"), (25, "DATA_LOST", "the retention 1d")])
+def test_a_checkpoint_as_old_as_the_retention(watched, hours, kind, words):
+    """By a service whose clock is hours ahead of the one that stored the record. An idle shard looks the same."""
+    fleet = watched("orders:1")
+    fleet.lease(0, "a", 1, checkpoint=text(first_record(fleet)))
+    fleet.renew([0], 0.5)
+    service = WrongClock(fleet.emulator.endpoint, hours * 3600)
+    try:
+        fleet.watch("--stream", "orders", "--endpoint-url", service.endpoint)
+        problem, _ = fleet.found(kind)
+        assert words in problem["message"] and "an idle shard looks the same" in problem["message"], problem
+        assert problem["severity"] == "info"
+        assert "CLOCK" in {each["kind"] for each in json.loads(fleet.status.lines[-1])["problems"]}
+    finally:
+        service.shutdown()
+        service.server_close()
 
 
 def test_a_handover_that_does_not_end(bench, watched):
