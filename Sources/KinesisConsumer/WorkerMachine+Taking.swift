@@ -22,7 +22,8 @@ extension WorkerMachine {
         }
         guard isWhole else { return }
         let present = Set(read.map(\.key))
-        rows = rows.filter { present.contains($0.key) || tenures[$0.key] != nil }
+        // A scan that began before a row was created does not show it; what is being taken counts until it is answered.
+        rows = rows.filter { present.contains($0.key) || tenures[$0.key] != nil || takes[$0.key] != nil }
         readAt = readAt.filter { present.contains($0.key) }
         liveness.keep(only: present)
     }

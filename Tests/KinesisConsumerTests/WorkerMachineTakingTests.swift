@@ -81,6 +81,15 @@ extension WorkerRig {
         #expect(second.takes == [])
     }
 
+    @Test func `a look that began before a new row was there does not forget that it is being taken`() {
+        let rows = [leaseRow("s0", owner: "a", counter: 7), leaseRow("s1", owner: "me", counter: 5)]
+        var rig = WorkerRig.holding("s1", others: [rows[0]], shards: listedShards("s0", "s1", "s2", "s3"))
+        #expect(rig.scan(rows + [leaseRow("s2")], at: 900).takes == ["s2"])
+        let second = rig.scan(rows + [leaseRow("s3")], at: 2000)
+        #expect(second.scans == [whole])
+        #expect(second.takes == [])
+    }
+
     @Test func `children are taken without a further look`() {
         var rig = WorkerRig()
         let (_, rows) = newcomer(&rig, ["s1", "s2"])
