@@ -122,8 +122,22 @@ final class Referee: Sendable {
         report(.javaLogsNoError, "\(incarnation.workerID): \(message)")
     }
 
-    /// Whether the row was deleted at SHARD_END, by whomever.
-    func endedBeforeItWent(_ key: String) -> Bool { state.withLock { $0.cleanedUp.contains(key) } }
+    /// Why a read did not show a row.
+    enum Absence: Hashable, Sendable {
+        /// It is there.
+        case staleRead
+        /// It was deleted at SHARD_END, by whomever.
+        case cleanedUp
+        /// It was deleted before, or was never there.
+        case lost
+    }
+
+    func absence(of key: String) -> Absence {
+        state.withLock { state in
+            if state.leases[key] != nil { return .staleRead }
+            return state.cleanedUp.contains(key) ? .cleanedUp : .lost
+        }
+    }
 
     /// The rest of the aggregate at `checkpoint` is skipped by KCL itself: nobody else is to blame.
     func skippedRest(of shardID: String, _ checkpoint: Checkpoint) {

@@ -124,7 +124,7 @@ final class SimulatedWorker: Sendable {
                 processor: processors(
                     incarnation, world, node.time, policy: policy, retries: false, generator.split()),
                 skippedRest: { referee.skippedRest(of: $0, $1) },
-                endedBeforeItWent: { referee.endedBeforeItWent($0) }),
+                absence: { referee.absence(of: $0) }),
             generator: generator.split())
     }
 

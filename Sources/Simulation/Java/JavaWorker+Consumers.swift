@@ -81,7 +81,7 @@ extension JavaWorker {
         var isRobbed = false
         do {
             guard let lease = try await refresher.lease(consumer.key) else {
-                throw JavaFailure.runtime("NullPointerException: \(consumer.key) is gone")
+                throw missing(consumer.key, "NullPointerException: \(consumer.key) is gone")
             }
             isRobbed = lease.leaseOwner != configuration.workerID
             let position = try JavaReader.position(at: lease.checkpoint, configuration.initialPosition)

@@ -48,8 +48,8 @@ extension JavaWorker {
                 guard var read = try await refresher.lease(lease.leaseKey) else {
                     // The null goes among the leases to take. KCL's own cleanup deletes what ended and may be stolen
                     // at any moment; only a lease that must not go is somebody's fault.
-                    let message = "NullPointerException: \(lease.leaseKey) is gone"
-                    throw hooks.endedBeforeItWent(lease.leaseKey) ? .ownRuntime(message) : .runtime(message)
+                    throw missing(
+                        lease.leaseKey, "NullPointerException: \(lease.leaseKey) is gone", mayBeCleanedUp: true)
                 }
                 read.isMarkedForSteal = true
                 current.append(read)

@@ -116,7 +116,8 @@ extension JavaWorker {
         var processed = 0
         for child in children {
             guard let row = try await refresher.lease(child) else {
-                throw JavaFailure.runtime(
+                throw missing(
+                    child,
                     "IllegalStateException: child lease \(child) of the completed \(lease.leaseKey) is not found")
             }
             if row.checkpoint != .trimHorizon, row.checkpoint != .atTimestamp { processed += 1 }

@@ -17,8 +17,8 @@ actor JavaWorker {
         var processor: @Sendable (_ shardID: String) -> any RecordProcessor
         /// The rest of the aggregate at this checkpoint will not be read (kcl.md §0.10).
         var skippedRest: @Sendable (_ shardID: String, Checkpoint) -> Void
-        /// Whether the row was deleted as cleanups do, at SHARD_END.
-        var endedBeforeItWent: @Sendable (_ leaseKey: String) -> Bool
+        /// What is true of a row that a read did not show.
+        var absence: @Sendable (_ leaseKey: String) -> Referee.Absence
     }
 
     /// A held lease: renewals and checkpoints of it take turns.
@@ -78,6 +78,16 @@ actor JavaWorker {
     /// Says what KCL would log as an error, where the cause is not a service that failed.
     func logged(_ error: any Error, in place: String) {
         if case .runtime(let message)? = error as? JavaFailure { hooks.error("\(place): \(message)") }
+    }
+
+    /// What KCL throws at a row that it did not find. Its reads are eventually consistent: one that does not show yet
+    /// what is there is nobody's fault.
+    func missing(_ leaseKey: String, _ message: String, mayBeCleanedUp: Bool = false) -> JavaFailure {
+        switch hooks.absence(leaseKey) {
+        case .staleRead: .ownRuntime(message)
+        case .cleanedUp: mayBeCleanedUp ? .ownRuntime(message) : .runtime(message)
+        case .lost: .runtime(message)
+        }
     }
 
     func emit(_ kind: WorkerEvent.Kind, _ shardID: String? = nil, _ message: String? = nil, counter: Int64? = nil) {
