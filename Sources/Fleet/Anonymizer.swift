@@ -115,6 +115,9 @@ package struct Anonymizer: Sendable {
         case "scan":
             if let rows = value["rows"]?.list { entry["rows"] = .list(rows.compactMap { row($0) }) }
             if let gone = shards(value["gone"]) { entry["gone"] = gone }
+        case "rows":
+            if let rows = value["rows"]?.list { entry["rows"] = .list(rows.compactMap { row($0) }) }
+            if let keys = shards(value["keys"]) { entry["keys"] = keys }
         case "row":
             guard let row = value["row"].flatMap({ row($0) }) else { return nil }
             entry["row"] = row

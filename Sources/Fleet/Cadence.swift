@@ -3,38 +3,44 @@ import Machine
 /// The rhythm of one lease's counter, from reads between which its checkpoint did not change: a checkpoint raises the
 /// counter too, so only the others are renewals.
 struct Cadence: Hashable, Sendable {
-    private var first: (at: Timestamp, counter: Int64)?
+    /// Where it began, and how late that may have been seen.
+    private var first: (at: Timestamp, counter: Int64, late: Duration)?
     private var lastAt: Timestamp = .zero
     /// The mean time between two renewals and how far off it may be, as a part of itself.
     private(set) var gap: Duration?
     private(set) var tolerance: Double = 1
 
-    /// Takes note of a counter that changed, seen by reads about `refresh` apart.
+    /// Takes note of a counter that changed, seen by reads about `refresh` apart: so much later than it did, at most.
     mutating func changed(to counter: Int64, at now: Timestamp, refresh: Duration) {
         guard let first, counter > first.counter, now > first.at else {
-            self.first = (now, counter)
-            lastAt = now
+            restart(at: now, counter, late: refresh)
             return
         }
         if let gap, now - lastAt > gap * 4 + refresh {
             // The owner or this observer paused; that is no rhythm.
-            restart(at: now, counter)
+            restart(at: now, counter, late: refresh)
+            return
+        }
+        if gap == nil, refresh * 3 < first.late {
+            // A look so much sharper is worth more than the time that was watched.
+            restart(at: now, counter, late: refresh)
             return
         }
         lastAt = now
+        let late = max(refresh, first.late)
         let steps = counter - first.counter
         let elapsed = now - first.at
-        guard steps >= 2, elapsed >= refresh * 3 else { return }
+        guard steps >= 2, elapsed >= late * 3 else { return }
         gap = .nanoseconds(elapsed.wholeNanoseconds / steps)
-        tolerance = refresh.inSeconds / elapsed.inSeconds + 0.03
-        if elapsed > .seconds(120) { restart(at: now, counter) }
+        tolerance = late.inSeconds / elapsed.inSeconds + 0.03
+        if elapsed > .seconds(120) { restart(at: now, counter, late: refresh) }
     }
 
     /// Begins anew: the owner or the checkpoint changed.
     mutating func interrupt() { first = nil }
 
-    private mutating func restart(at now: Timestamp, _ counter: Int64) {
-        first = (now, counter)
+    private mutating func restart(at now: Timestamp, _ counter: Int64, late: Duration) {
+        first = (now, counter, late)
         lastAt = now
     }
 

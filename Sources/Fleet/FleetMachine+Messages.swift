@@ -22,6 +22,9 @@ extension FleetMachine {
         /// All rows of the metrics table; `nil`: there is no such table.
         case workerMetricsRead([Item]?, CallInfo)
         case workerMetricsFailed(AWSError, CallInfo)
+        /// The answer to `readRows`.
+        case rowsRead(RowsRead, CallInfo)
+        case rowsReadFailed(AWSError, CallInfo)
         case probed(LagProbe, LagProbe.Answer, CallInfo)
         case probeFailed(LagProbe, AWSError, CallInfo)
         case metricLagsRead([MetricLag], CallInfo)
@@ -35,6 +38,8 @@ extension FleetMachine {
         case childrenChanged([ChildView])
         case writabilityChanged(Bool)
         case refreshChanged(RefreshRate)
+        /// A person looks at the rows of these leases; no longer at others.
+        case rowsShown([String])
         /// Read now.
         case refreshRequested
         case stopRequested
@@ -52,6 +57,8 @@ extension FleetMachine {
         case readLeader(table: String)
         /// Read all rows of the table that holds the workers' metrics, eventually consistent.
         case readWorkerMetrics(table: String)
+        /// Read these rows of the lease table, at most 100, eventually consistent.
+        case readRows([String])
         /// Read what lies after a checkpoint.
         case probe(LagProbe)
         /// Read MillisBehindLatest of these shards' readers, the newest of the minutes before `until`.
@@ -71,6 +78,19 @@ extension FleetMachine {
         package init(_ items: [Item], next: Item? = nil) {
             self.items = items
             self.next = next
+        }
+    }
+
+    /// What a read of certain rows brought.
+    package struct RowsRead: Hashable, Sendable {
+        /// In no particular order; rows that are not there are missing.
+        package var items: [Item]
+        /// The keys that the service did not come to.
+        package var unprocessed: [String]
+
+        package init(_ items: [Item], unprocessed: [String] = []) {
+            self.items = items
+            self.unprocessed = unprocessed
         }
     }
 
@@ -197,6 +217,9 @@ struct CostMeter: Sendable {
     private(set) var slowness = 1
     /// Scans in a row that showed no change of any row: nobody renews, takes or checkpoints.
     private var unchangedScans = 0
+
+    /// Another read than a scan showed a change.
+    mutating func moved() { unchangedScans = 0 }
 
     mutating func note(_ info: FleetMachine.CallInfo, at now: Timestamp) {
         totalUnits += info.readUnits ?? 0

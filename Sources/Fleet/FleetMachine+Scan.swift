@@ -15,6 +15,7 @@ extension FleetMachine {
     mutating func scanned(_ page: TablePage, _ info: CallInfo, at now: Timestamp) -> [Effect] {
         clock.note(info, at: now)
         meter.note(info, at: now)
+        shown.overrun()
         guard var pass else { return [] }
         pass.units += info.readUnits ?? 0
         pass.pages += 1
@@ -44,7 +45,7 @@ extension FleetMachine {
     }
 
     private mutating func finishScan(_ pass: ScanPass, at now: Timestamp) {
-        var hasChanged = pass.hasChanged
+        var hasChanged = shown.takeHasChanged() || pass.hasChanged
         for (key, row) in rows.removeUnseen(in: scans) {
             hasChanged = true
             liveness.forget(key: key)
@@ -64,17 +65,24 @@ extension FleetMachine {
         judgeStream(at: now)
         planProbes(at: now)
         schedule.nextScan = max(now, pass.startedAt + refreshInterval)
+        shown.nextRead = max(shown.nextRead, now + (shownInterval ?? ShownRows.interval))
         schedule.isDirty = true
     }
 
     /// Returns whether the row is new or not as it was.
-    private mutating func read(_ item: Item, at now: Timestamp) -> Bool {
+    ///
+    /// - Parameter asked: of a read of certain rows, when it was asked for; which rows there are, scans alone say.
+    mutating func read(_ item: Item, at now: Timestamp, asked: Timestamp? = nil) -> Bool {
         let key = item[LeaseTable.hashKey]?.string ?? "?"
         guard let place = rows.position(of: key) else {
             appeared(item, key: key, at: now)
             return true
         }
-        rows.slots[place].scan = scans
+        if asked == nil {
+            rows.slots[place].scan = scans
+            if rows.slots[place].takeIsAhead(), rows.slots[place].isNewer(than: item) { return false }
+        }
+        defer { rows.slots[place].readAt = now }
         let before = rows.slots[place].lease
         var hasChanged = true
         switch RowChange(from: rows.slots[place].stored, lease: before, to: item) {
@@ -87,6 +95,7 @@ extension FleetMachine {
         case .other:
             rows.slots[place].stored = item
             rows.slots[place].decode()
+            surveyed = nil
             if let old = before, let new = rows.slots[place].lease {
                 if old.hashKeyRange != new.hashKeyRange { order = [] }
                 changed(from: old, to: new, place, at: now)
@@ -95,7 +104,7 @@ extension FleetMachine {
             }
         }
         if let lease = rows.slots[place].lease {
-            observe(lease, at: now)
+            observe(lease, at: now, asked: asked ?? now)
             noteProgress(of: lease, before: before, place, at: now)
         }
         return hasChanged
@@ -107,7 +116,7 @@ extension FleetMachine {
         if let lease = row.lease {
             row.handoffSince = lease.isInHandoff ? now : nil
             row.shard = ShardNote(shards, lease.shardID, now: clock.time(at: now))
-            observe(lease, at: now)
+            observe(lease, at: now, asked: now)
             row.progress.note(
                 Progress.Reading(position: lease.checkpoint, throughput: lease.throughputKBps), at: now)
             row.cadence.changed(to: lease.leaseCounter, at: now, refresh: refreshInterval)
@@ -121,8 +130,16 @@ extension FleetMachine {
         rows.append(row, key: key)
     }
 
-    private mutating func observe(_ lease: Lease, at now: Timestamp) {
-        liveness.observe(key: lease.leaseKey, counter: lease.leaseCounter, owner: lease.leaseOwner, at: now)
+    /// A counter that stands was surely seen only until the read was asked for: its answer may have been long on the
+    /// way.
+    private mutating func observe(_ lease: Lease, at now: Timestamp, asked: Timestamp) {
+        var time = now
+        if asked < now, let seen = liveness[lease.leaseKey], seen.counter == lease.leaseCounter,
+            seen.owner == lease.leaseOwner
+        {
+            time = max(asked, seen.notBefore)
+        }
+        liveness.observe(key: lease.leaseKey, counter: lease.leaseCounter, owner: lease.leaseOwner, at: time)
     }
 
     private mutating func noteProgress(of lease: Lease, before: Lease?, _ place: Int, at now: Timestamp) {
@@ -164,7 +181,9 @@ extension FleetMachine {
             rows.slots[place].cadence.interrupt()
         }
         if new.leaseCounter != old.leaseCounter {
-            rows.slots[place].cadence.changed(to: new.leaseCounter, at: now, refresh: refreshInterval)
+            // A row that is read oftener is known better, but its owner renews no oftener.
+            rows.slots[place].cadence.changed(
+                to: new.leaseCounter, at: now, refresh: min(refreshInterval, now - rows.slots[place].readAt))
         }
         if isOwnerChanged { ownerChanged(from: old, to: new, place, at: now) }
         if old.isInHandoff != new.isInHandoff {
@@ -208,7 +227,10 @@ extension FleetMachine {
             kind, at: time, source: .table, shardID: lease.shardID, previousOwner: old?.leaseOwner,
             owner: lease.leaseOwner, checkpoint: lease.checkpoint, leaseCounter: lease.leaseCounter,
             childShardIDs: lease.childShardIDs)
-        if let previousScanTime, previousScanTime <= time { event.observedBetween = previousScanTime...time }
+        let lastRead = rows.position(of: lease.leaseKey).map { clock.time(at: rows.slots[$0].readAt) }
+        if let before = [previousScanTime, lastRead].compactMap({ $0 }).max(), before <= time, scans > 0 {
+            event.observedBetween = before...time
+        }
         switch kind {
         case .ownerChanged:
             event.message = "ZOMBIE inferred: \(old?.leaseOwner ?? "the old owner") finds out when it renews"

@@ -115,6 +115,7 @@ extension FleetMachine {
         let (subject, permission): (FleetFailure.Subject, String) =
             switch what {
             case .scan: (.table(table), "dynamodb:Scan")
+            case .rows: (.table(table), "dynamodb:BatchGetItem")
             case .table: (.table(table), "dynamodb:DescribeTable")
             case .migration, .leader:
                 (.sideTable(configuration.identity.coordinatorTableName), "dynamodb:GetItem")
@@ -152,9 +153,15 @@ extension FleetMachine {
         case .shards: schedule.nextShardList = now + wait
         case .stream: schedule.nextStreamDescription = now + max(wait, .seconds(5))
         case .probe: break
+        case .rows:
+            let pause = max(wait, error.meaning == .denied ? Self.deniedRowsPause : .zero)
+            shown.nextRead = max(shown.nextRead, now + pause)
         case .cloudWatch: schedule.nextCloudWatchRead = now + max(wait, MetricLags.interval)
         }
     }
+
+    /// Somebody may allow it while we watch.
+    static let deniedRowsPause: Duration = .seconds(60)
 
     mutating func succeeded(_ what: Failing) {
         if failures.removeValue(forKey: what) != nil { schedule.isDirty = true }

@@ -25,10 +25,15 @@ extension FleetMachine {
                     message: "\(table) is not a lease table: \(notALeaseTable); give the application's own with --table"
                 ))
         }
-        for what in [Failing.scan, .shards, .stream, .table, .migration, .leader, .metrics, .probe, .cloudWatch] {
+        for what in [Failing.scan, .shards, .stream, .table, .migration, .leader, .metrics, .probe, .cloudWatch, .rows]
+        {
             guard let failing = failures[what] else { continue }
             // Said once of one table.
             if what == .table, isTableMissing, failing.failure.meaning == .notFound { continue }
+            // The scan says it too, or reads them all the same.
+            if what == .rows, failures[.scan] != nil || failing.failure.meaning == .transient && failing.count < 3 {
+                continue
+            }
             findings.append(
                 deniedStreamFinding(what, failing.failure)
                     ?? failureFinding(what, failing.failure, count: failing.count))
@@ -67,6 +72,7 @@ extension FleetMachine {
                     "whether workers take leases or a 3.x leader assigns them stays unknown, and steal is off"
                 case .metrics: "what the workers report is not shown, and assign is off"
                 case .probe: "lags are estimated"
+                case .rows: "rows on screen are as old as the last scan"
                 default: "shown without it"
                 }
             return Finding(

@@ -25,6 +25,8 @@ package struct FleetMachine: Machine {
     var pass: ScanPass?
     var scans = 0
     var lastScanAt: Timestamp?
+    /// The rows that a person looks at, read also between two scans.
+    var shown = ShownRows()
     var previousScanTime: UnixTime?
     var failover: FailoverTime
     var legacyMigrationItem: Item?
@@ -92,6 +94,7 @@ package struct FleetMachine: Machine {
         case metrics
         case probe
         case cloudWatch
+        case rows
     }
 
     package init(_ configuration: FleetConfiguration, at now: Timestamp, wallClock: UnixTime) {
@@ -118,6 +121,7 @@ package struct FleetMachine: Machine {
 
     package mutating func handle(_ event: Event, at now: Timestamp) -> [Effect] {
         guard !isFinished else { return [] }
+        let event = shown.admitted(event)
         var effects = recorder?.record(event, at: now) ?? []
         switch event {
         case .woke: schedule.woke(at: now)
@@ -135,6 +139,8 @@ package struct FleetMachine: Machine {
         case .leaderFailed(let error, let info): failed(.leader, error, info, at: now)
         case .workerMetricsRead(let items, let info): workerMetricsRead(items, info, at: now)
         case .workerMetricsFailed(let error, let info): failed(.metrics, error, info, at: now)
+        case .rowsRead(let answer, let info): rowsRead(answer, info, at: now)
+        case .rowsReadFailed(let error, let info): rowsReadFailed(error, info, at: now)
         case .probed(let probe, let answer, let info): probed(probe, answer, info, at: now)
         case .probeFailed(let probe, let error, let info): probeFailed(probe, error, info, at: now)
         case .metricLagsRead(let lags, let info): metricLagsRead(lags, info, at: now)
@@ -154,6 +160,7 @@ package struct FleetMachine: Machine {
             configuration.refresh = rate
             schedule.nextScan = min(schedule.nextScan, now + refreshInterval)
             schedule.isDirty = true
+        case .rowsShown(let keys): shown.show(keys)
         case .refreshRequested:
             schedule.nextScan = now
             schedule.nextShardList = min(schedule.nextShardList, now)
@@ -172,6 +179,7 @@ package struct FleetMachine: Machine {
         effects += schedule.dueReads(
             at: now, table: configuration.identity.table, stream: configuration.identity.stream,
             coordinatorTable: configuration.identity.coordinatorTableName)
+        effects += dueShownRows(at: now)
         effects += dueSideReads(at: now)
         effects += dueProbes(at: now) + dueMetricLags(at: now)
         sample(at: now)
@@ -187,7 +195,7 @@ package struct FleetMachine: Machine {
         }
         if let wake = schedule.wake(
             at: now, isScanning: pass != nil || notALeaseTable != nil,
-            heldUntil: [log.heldUntil, outputGate.flushAt, probes.wake].compactMap { $0 }.min())
+            heldUntil: [log.heldUntil, outputGate.flushAt, probes.wake, shownWake(at: now)].compactMap { $0 }.min())
         {
             effects.append(.wake(wake))
         }
@@ -198,10 +206,10 @@ package struct FleetMachine: Machine {
     var refreshInterval: Duration {
         let given = configuration.readUnitsPerSecondMax
         if case .every(let duration) = configuration.refresh {
-            return max(duration, .milliseconds(50), given.map { meter.timeOfScan(at: $0) } ?? .zero)
+            return max(duration, .milliseconds(50), given.map { meter.timeOfScan(at: $0 * scanShare) } ?? .zero)
         }
         let limit = readUnitsPerSecondLimit
-        let interval = max(configuration.autoRefresh, meter.timeOfScan(at: limit))
+        let interval = max(configuration.autoRefresh, meter.timeOfScan(at: limit * scanShare))
         // Where reading costs nothing there is nothing to save.
         let idleness = limit.isFinite ? meter.idleness : 1
         return min(interval * max(meter.slowness, idleness), .seconds(300))

@@ -73,7 +73,8 @@ package struct LeastPolicy: Hashable, Sendable {
         switch purpose {
         case .watch, .operate:
             var stream = ["ListShards", "DescribeStreamSummary"]
-            var table = ["DescribeTable", "Scan"]
+            // The rows that a screen shows, between two scans.
+            var table = ["BatchGetItem", "DescribeTable", "Scan"]
             var metrics = ["Scan"]
             if purpose == .operate {
                 stream += ["SplitShard", "MergeShards", "UpdateShardCount"]

@@ -112,6 +112,7 @@ package struct Observer: Sendable {
         case .readMigrationItem(let table): return await readMigrationItem(table)
         case .readLeader(let table): return await readLeader(table)
         case .readWorkerMetrics(let table): return await readWorkerMetrics(table)
+        case .readRows(let keys): return await readRows(keys)
         case .listShards(let stream):
             guard let kinesis else { return nil }
             return await answer { () async throws(AWSError) in
@@ -151,6 +152,20 @@ package struct Observer: Sendable {
                 info(date: page.date, readUnits: page.consumedReadUnits))
         } orElse: {
             .scanFailed($0, info())
+        }
+    }
+
+    private func readRows(_ keys: [String]) async -> FleetMachine.Event? {
+        await answer { () async throws(AWSError) in
+            // Sent once: the next one comes soon, and knows what may be taken then.
+            let read = try await dynamoDB.readItems(
+                configuration.identity.table, keys: keys.map { LeaseTable.key($0) }, attemptsMax: 1)
+            return .rowsRead(
+                FleetMachine.RowsRead(
+                    read.items, unprocessed: read.unprocessed.compactMap { $0[LeaseTable.hashKey]?.string }),
+                info(date: read.date, readUnits: read.consumedReadUnits))
+        } orElse: {
+            .rowsReadFailed($0, info())
         }
     }
 

@@ -13,6 +13,8 @@ package struct Recorder: Sendable {
     private var passRows: [AWSValue] = []
     private var passUnits = 0.0
     private var passCalls = 0
+    /// The rows that the last read of certain ones showed.
+    private var rowKeys: [String] = []
     private var shards: [Shard]?
     private var children = Children()
     private var metrics = RecordedMetrics()
@@ -94,6 +96,20 @@ package struct Recorder: Sendable {
         case .workerMetricsRead(let items, let info):
             return ("metrics", Self.members(info, metrics.changes(to: items)))
         case .workerMetricsFailed(let error, let info): return ("failed", Self.failed("metrics", error, info))
+        case .rowsRead(let answer, let info):
+            let keys = answer.items.map { $0[LeaseTable.hashKey]?.string ?? "?" }.sorted()
+            let changed = answer.items.compactMap { delta($0) }
+            defer { rowKeys = keys }
+            return (
+                "rows",
+                Self.members(
+                    info,
+                    [
+                        "keys": keys == rowKeys ? nil : .list(keys.map { .string($0) }),
+                        "rows": changed.isEmpty ? nil : .list(changed),
+                    ])
+            )
+        case .rowsReadFailed(let error, let info): return ("failed", Self.failed("rows", error, info))
         case .probed(let probe, let answer, let info):
             return (
                 "probe",
@@ -144,7 +160,7 @@ package struct Recorder: Sendable {
                 ]
             )
         case .childrenChanged(let views): return changes(of: views, at: now)
-        case .woke, .tableDescribed, .probeFailed, .writabilityChanged, .refreshChanged, .refreshRequested,
+        case .woke, .tableDescribed, .probeFailed, .writabilityChanged, .refreshChanged, .rowsShown, .refreshRequested,
             .stopRequested:
             return nil
         }

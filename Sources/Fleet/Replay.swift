@@ -18,6 +18,7 @@ package struct Replay: Sendable {
     /// Where it stands, all of it can be looked at again.
     package private(set) var timeline: Timeline?
     private var items: [String: Item] = [:]
+    private var rowKeys: [String] = []
     private var shards: [Shard] = []
     private var children = Children()
     private var metrics = RecordedMetrics()
@@ -88,6 +89,10 @@ package struct Replay: Sendable {
         case "row":
             guard let row = value["row"] else { throw malformed("no row") }
             return .rowWritten(try apply(row))
+        case "rows":
+            for row in value["rows"]?.list ?? [] { _ = try apply(row) }
+            if let keys = value["keys"]?.strings { rowKeys = keys }
+            return .rowsRead(FleetMachine.RowsRead(rowKeys.compactMap { items[$0] }), info)
         case "shards":
             if let list = value["shards"]?.list {
                 let read = list.compactMap(Shard.init(recorded:))
@@ -184,6 +189,7 @@ package struct Replay: Sendable {
         case "metrics": return .workerMetricsFailed(error, info)
         case "table": return .tableDescriptionFailed(error, info)
         case "cloudwatch": return .metricLagsFailed(error, info)
+        case "rows": return .rowsReadFailed(error, info)
         default: return nil
         }
     }

@@ -17,6 +17,7 @@ struct Rerun: Sendable {
         let snapshots = wait(until: time)
         // The machine takes an answer only for a question.
         if case .scanned = event { machine.expectScan(at: now) }
+        if case .rowsRead = event { machine.expectRows(at: now) }
         return snapshots + note(machine.handle(event, at: now))
     }
 
@@ -44,7 +45,7 @@ struct Rerun: Sendable {
             case .publish(let snapshot): snapshots.append(snapshot)
             case .wake(let time): wakes.append(time)
             case .scan, .listShards, .describeStream, .describeTable, .readMigrationItem, .readLeader,
-                .readWorkerMetrics, .probe, .readMetricLags, .record:
+                .readWorkerMetrics, .readRows, .probe, .readMetricLags, .record:
                 break
             }
         }

@@ -11,6 +11,10 @@ struct Row: Sendable {
     /// When it was first read, and in which scan it was last seen.
     var firstSeen: Timestamp
     var scan: Int
+    /// When it was last read.
+    var readAt: Timestamp
+    /// Whether it is known from a read after the last scan: the next one may be of an older copy of the table.
+    var isAhead = false
     var ownerSince: Timestamp
     /// Whether the present owner's coming (or the last one's going) was seen.
     var isOwnerChangeSeen = false
@@ -33,11 +37,23 @@ struct Row: Sendable {
     init(_ item: Item, scan: Int, history: History, at now: Timestamp) {
         stored = item
         firstSeen = now
+        readAt = now
         self.scan = scan
         ownerSince = now
         checkpointChangedAt = now
         self.history = history
         decode()
+    }
+
+    mutating func takeIsAhead() -> Bool {
+        defer { isAhead = false }
+        return isAhead
+    }
+
+    /// Whether `item` is of before: nobody lowers a counter, though a lease that is made anew begins with a low one.
+    func isNewer(than item: Item) -> Bool {
+        guard let lease, let counter = item["leaseCounter"]?.int else { return false }
+        return counter < lease.leaseCounter
     }
 
     mutating func decode() {

@@ -59,6 +59,10 @@ extension Timeline {
                 hear(.scanned(FleetMachine.TablePage(decoder.items), info), at: at)
             case .row(let place):
                 for item in decoder.decode(place, of: chunk) { hear(.rowWritten(item), at: at) }
+            case .rows(let place, let look):
+                decoder.decode(place, of: chunk)
+                if rerun == nil { clock = (at, look.info.wallClock) }
+                hear(.rowsRead(FleetMachine.RowsRead(look.keys.compactMap { decoder[$0] }), look.info), at: at)
             case .said(let place):
                 guard rerun != nil, let value = try? JSON.decode(Bytes(Array(chunk.bytes[place]))),
                     let event = WorkerEvent(recorded: value)

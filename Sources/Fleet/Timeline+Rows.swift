@@ -134,6 +134,9 @@ struct RowDecoder {
     /// The table, in the order in which its rows were first written.
     var items: [Item] { rows.compactMap { $0 } }
 
+    /// The row under `key` as it was written last.
+    subscript(key: String) -> Item? { places[key].flatMap { rows[$0] } }
+
     /// Returns the rows that were written, but for those that went.
     @discardableResult
     mutating func decode(_ place: Range<Int>, of chunk: Chunk) -> [Item] {

@@ -63,20 +63,25 @@ package struct Timeline: Sendable {
         case .rowWritten(let item):
             let rows = chunks[chunks.count - 1].encode([item], with: &encoder)
             add(.row(rows), at: now)
+        case .rowsRead(let answer, let info):
+            // In the midst of a scan they may be older than what it showed already.
+            guard passItems.isEmpty else { return }
+            let rows = chunks[chunks.count - 1].encode(answer.items, with: &encoder)
+            add(.rows(rows, .init(keys: answer.items.compactMap { $0[LeaseTable.hashKey]?.string }, info)), at: now)
         case .shardsListed(let shards, let info):
             // An unchanged list is the same array.
             if self.shards != shards { self.shards = shards }
             add(.other(.shardsListed(self.shards, info)), at: now)
         case .streamDescribed, .migrationItemRead, .ownWorkersChanged, .childrenChanged, .shardListFailed,
             .streamDescriptionFailed, .tableDescriptionFailed, .migrationItemFailed, .leaderRead, .leaderFailed,
-            .workerMetricsRead, .workerMetricsFailed, .probed, .metricLagsRead, .metricLagsFailed:
+            .workerMetricsRead, .workerMetricsFailed, .probed, .metricLagsRead, .metricLagsFailed, .rowsReadFailed:
             add(.other(event), at: now)
         // A program's own lines may hold what it read.
         case .happened(let event) where event.kind == .childOutput: return
         case .happened(let event):
             let bytes = chunks[chunks.count - 1].store(Array(event.json(seq: 0).utf8))
             add(.said(bytes), at: now)
-        case .woke, .tableDescribed, .probeFailed, .writabilityChanged, .refreshChanged, .refreshRequested,
+        case .woke, .tableDescribed, .probeFailed, .writabilityChanged, .refreshChanged, .rowsShown, .refreshRequested,
             .stopRequested:
             return
         }
@@ -135,10 +140,21 @@ enum Standing: Int, CaseIterable {
         case .childrenChanged: self = .children
         case .woke, .scanned, .scanFailed, .shardListFailed, .streamDescriptionFailed, .tableDescribed,
             .tableDescriptionFailed, .migrationItemFailed, .leaderFailed, .workerMetricsFailed, .probed, .probeFailed,
-            .metricLagsRead, .metricLagsFailed, .happened, .rowWritten, .writabilityChanged,
-            .refreshChanged, .refreshRequested, .stopRequested:
+            .metricLagsRead, .metricLagsFailed, .happened, .rowWritten, .rowsRead, .rowsReadFailed, .rowsShown,
+            .writabilityChanged, .refreshChanged, .refreshRequested, .stopRequested:
             return nil
         }
+    }
+}
+
+/// Which rows a read of certain ones showed, and what it cost.
+struct RowsLook: Sendable {
+    var keys: [String]
+    var info: FleetMachine.CallInfo
+
+    init(keys: [String], _ info: FleetMachine.CallInfo) {
+        self.keys = keys.sorted()
+        self.info = info
     }
 }
 
@@ -150,6 +166,8 @@ struct Chunk: Sendable {
         /// What a scan brought, and what it cost.
         case scan(Range<Int>, FleetMachine.CallInfo)
         case row(Range<Int>)
+        /// What changed in certain rows that were read.
+        case rows(Range<Int>, RowsLook)
         /// An engine's event as JSON.
         case said(Range<Int>)
         case other(FleetMachine.Event)
@@ -157,7 +175,7 @@ struct Chunk: Sendable {
 
     /// A place in `bytes`, or in `others` and `infos`.
     fileprivate struct Entry {
-        enum Kind: UInt8 { case table, scan, row, said, other }
+        enum Kind: UInt8 { case table, scan, row, rows, said, other }
 
         var at: Timestamp
         var kind: Kind
@@ -172,6 +190,7 @@ struct Chunk: Sendable {
     private var entries: [Entry] = []
     private var others: [FleetMachine.Event] = []
     private var infos: [FleetMachine.CallInfo] = []
+    private var looks: [RowsLook] = []
     /// What numbers in `bytes` stand for.
     var words = RowWords()
     /// About how much memory it takes.
@@ -210,6 +229,17 @@ struct Chunk: Sendable {
             infos.append(info)
             cost += MemoryLayout<FleetMachine.CallInfo>.stride
         case .row(let place): entry = Entry(at: now, kind: .row, place)
+        case .rows(let place, var look):
+            entry = Entry(at: now, kind: .rows, place)
+            entry.info = UInt32(looks.count)
+            cost += MemoryLayout<RowsLook>.stride
+            // The same rows as before are the same array.
+            if let last = looks.last, last.keys == look.keys {
+                look.keys = last.keys
+            } else {
+                cost += look.keys.count * (MemoryLayout<String>.stride + 48)
+            }
+            looks.append(look)
         case .said(let place): entry = Entry(at: now, kind: .said, place)
         case .other(let event):
             entry = Entry(at: now, kind: .other, others.count..<others.count)
@@ -229,6 +259,7 @@ struct Chunk: Sendable {
             case .table: .table(place)
             case .scan: .scan(place, infos[Int(entry.info)])
             case .row: .row(place)
+            case .rows: .rows(place, looks[Int(entry.info)])
             case .said: .said(place)
             case .other: .other(others[Int(entry.first)])
             }

@@ -105,8 +105,8 @@ import Testing
     @Test func `watching writes nothing`() {
         #expect(
             LeastPolicy.actions(for: .watch) == [
-                "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Scan", "kinesis:DescribeStreamSummary",
-                "kinesis:ListShards",
+                "dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Scan",
+                "kinesis:DescribeStreamSummary", "kinesis:ListShards",
             ])
         #expect(
             Set(LeastPolicy.actions(for: .operate)).subtracting(LeastPolicy.actions(for: .watch)) == [
