@@ -52,7 +52,10 @@ struct Setting: Hashable, Sendable {
             help: "true: plain lines instead of a screen, for screen readers and braille displays."),
         Setting(
             key: .refresh, kind: .refresh, standard: .text("auto"), scopes: [.everywhere],
-            help: "How often a table is read: \"auto\", or a time of a second or more, such as \"10s\"."),
+            help: """
+                How often a table is read: "auto", or a time of a second or more, such as "10s". The rows on the screen \
+                are read again once a second in between, if max_rcu leaves room.
+                """),
         Setting(
             key: .readUnitsMax, kind: .positive, example: .number(25), scopes: [.everywhere, .application],
             help: """

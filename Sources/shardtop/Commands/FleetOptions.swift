@@ -128,7 +128,7 @@ struct RefreshOptions: ParsableArguments {
         help: """
             How often to read the table. `auto`, the default, is 5 s; less often where that takes more than --max-rcu, \
             where reads are throttled, and where nothing changed for a minute (10 s) or three (20 s), until something \
-            does.
+            does. The rows that a screen shows are read again once a second in between, if --max-rcu leaves room.
             """)
     var refresh: String?
 

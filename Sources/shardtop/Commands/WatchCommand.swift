@@ -102,6 +102,10 @@ enum FleetScreen {
             },
             setRefresh: { interval in post.observer?.post(FleetMachine.Event.refreshChanged(.every(interval))) },
             refreshNow: { post.observer?.post(FleetMachine.Event.refreshRequested) },
+            showRows: { keys in
+                // Of workers that we run ourselves we hear sooner than by reading.
+                if purpose == .watch { post.observer?.post(FleetMachine.Event.rowsShown(keys)) }
+            },
             demo: { command in engine?.demo(command) },
             trace: { shard in engine?.trace(shard) { post.screen?.trace($0) } },
             showPast: { past.show($0, $1) })

@@ -23,6 +23,8 @@ final class Screen: Sendable {
                 { set, _, _ in SetOutcome(done: 0, total: set.plans.count) }
         var setRefresh: @Sendable (Duration) -> Void
         var refreshNow: @Sendable () -> Void
+        /// The leases whose rows are on the screen now are these, by their keys.
+        var showRows: @Sendable ([String]) -> Void = { _ in }
         var demo: @Sendable (Dashboard.DemoCommand) -> Void
         /// Begins to post the protocol of a shard's child as `traced`; `nil` ends it.
         var trace: @Sendable (String?) -> Void = { _ in }
@@ -130,6 +132,7 @@ final class Screen: Sendable {
         terminal.present(render(model, look: look))
         var drawnAt = time.now()
         var isFrameDue = false
+        var shown: [String] = []
         for await event in events {
             var effects: [ModelEffect] = []
             if let snapshot = latest.withLock({ latest in
@@ -159,6 +162,10 @@ final class Screen: Sendable {
             isFrameDue = false
             drawnAt = now
             terminal.present(render(model, look: look))
+            if case let rows = model.shownLeases, rows != shown {
+                shown = rows
+                doors.showRows(rows)
+            }
         }
         return .quit
     }
