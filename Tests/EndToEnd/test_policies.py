@@ -16,6 +16,8 @@ ACCOUNT = "123456789012"
 PLACE = ["--region", "us-east-1", "--account", ACCOUNT]
 KINESIS = f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/"
 DYNAMODB = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/"
+# Of the rows that a screen shows.
+SCREEN = ("LeaseTable", "dynamodb:BatchGetItem")
 
 
 class Account:
@@ -50,7 +52,7 @@ def call(line):
     service, operation = line["operation"].split(".")
     values = line.get("input") or {}
     if service == "DynamoDB":
-        return f"dynamodb:{operation}", DYNAMODB + values["TableName"]
+        return f"dynamodb:{operation}", DYNAMODB + (values.get("TableName") or next(iter(values["RequestItems"])))
     arn = values.get("ConsumerARN") or values.get("StreamARN") or KINESIS + values.get("StreamName", "orders")
     return f"kinesis:{operation}", arn
 
@@ -98,7 +100,7 @@ def of_a_3x_fleet(bench, application, *commands):
     return {(action, arn.replace(generations.APPLICATION, application)) for action, arn in made}
 
 
-def test_the_policy_for_watching_is_what_watching_calls(bench):
+def test_the_policy_for_watching_is_what_watching_calls(bench, terminal):
     account = Account(bench)
     application = dead_fleet(account)
     stream = ["--stream", "orders"]
@@ -114,6 +116,13 @@ def test_the_policy_for_watching_is_what_watching_calls(bench):
     process.send(signal.SIGTERM)
     assert process.ended() == DONE
     made = account.calls() | of_a_3x_fleet(bench, application, ["status", generations.APPLICATION, "--observe", "0"])
+    rows = ("dynamodb:BatchGetItem", DYNAMODB + application)
+    assert rows not in made
+    screen = terminal(AWS_ENDPOINT_URL=account.emulator.endpoint)
+    screen.launch("watch", application, *stream)
+    wait_until(lambda: rows in (seen := account.calls()) and (made.update(seen) or True), 30, lambda: screen.text)
+    screen.type("q")
+    screen.is_back()
     compare(account.policy("watch", application, *stream), made)
 
 
@@ -123,7 +132,8 @@ def test_the_policy_for_probing_is_what_a_probe_calls(bench):
     stream = ["--stream", "orders", "--lag", "probe"]
     ended = account.run("status", application, *stream, "--observe", "3s")
     assert ended.returncode == DONE, ended.stderr
-    compare(account.policy("watch", application, *stream), account.calls(), {("WorkerMetrics", "dynamodb:Scan")})
+    compare(account.policy("watch", application, *stream), account.calls(),
+            {SCREEN, ("WorkerMetrics", "dynamodb:Scan")})
 
 
 def test_the_policy_for_operating_is_what_operating_calls(bench):
@@ -160,7 +170,7 @@ def test_the_policy_for_operating_is_what_operating_calls(bench):
     made |= of_a_3x_fleet(
         bench, application, ["lease", "assign", named, generations.FIRST, "--to", "worker-c", "--write", "--yes"],
         ["lease", "complete-handoff", named, generations.FIRST, "--write", "--yes"])
-    compare(account.policy("operate", application, *stream), made)
+    compare(account.policy("operate", application, *stream), made, {SCREEN})
 
 
 @pytest.mark.parametrize("fan_out", [False, True])
@@ -247,6 +257,21 @@ def test_a_denied_action_says_which_permission_it_wants(bench, operation, permis
     set_faults(account)
     assert account.emulator.leases(application) == before
     assert account.emulator.summary("orders")["OpenShardCount"] == 2
+
+
+def test_a_screen_whose_rows_may_not_be_read_shows_what_the_scans_do_and_says_so(bench, terminal):
+    account = Account(bench)
+    application = dead_fleet(account)
+    set_faults(account, denied("BatchGetItem"))
+    screen = terminal(160, 45, AWS_ENDPOINT_URL=account.emulator.endpoint)
+    screen.launch("watch", application, "--refresh", "3s")
+    screen.shows("DENIED", "0000", "0001")
+    screen.type("6", "Enter")
+    screen.shows("allow dynamodb:BatchGetItem; rows on screen are as old as the last scan")
+    screen.type("Escape")
+    screen.shows_no("as old as the last scan")
+    screen.type("q")
+    screen.is_back()
 
 
 def test_without_the_scan_there_is_nothing_to_show_and_that_is_said(bench):
