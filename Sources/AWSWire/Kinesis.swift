@@ -188,6 +188,9 @@ public struct KinesisClient: Sendable {
         self.client = client
     }
 
+    /// A stream is named by its name or, where it is another account's, by its ARN.
+    package static func member(_ stream: String) -> String { stream.hasPrefix("arn:") ? "StreamARN" : "StreamName" }
+
     /// All shards of the stream, closed ones within the retention included; follows the pages.
     public func listShards(stream: String, filter: ShardFilter? = nil) async throws(AWSError) -> [Shard] {
         var shards: [Shard] = []
@@ -196,7 +199,7 @@ public struct KinesisClient: Sendable {
         for _ in 0..<1000 {
             let input: AWSValue =
                 token.map { ["NextToken": .string($0)] }
-                ?? .members(["StreamName": .string(stream), "ShardFilter": filter?.input])
+                ?? .members([Self.member(stream): .string(stream), "ShardFilter": filter?.input])
             let answer = try await client.call("ListShards", input)
             // Shards that are not listed are taken for deleted: no list must never pass for an empty one.
             guard let page = answer["Shards"]?.list else { throw client.malformed("ListShards", "no Shards") }
@@ -217,7 +220,7 @@ public struct KinesisClient: Sendable {
     public func shardIterator(
         stream: String, shard: String, at position: ShardPosition, attemptsMax: Int? = nil
     ) async throws(AWSError) -> String {
-        var input: AWSValue = ["StreamName": .string(stream), "ShardId": .string(shard)]
+        var input: AWSValue = [Self.member(stream): .string(stream), "ShardId": .string(shard)]
         switch position {
         case .trimHorizon: input["ShardIteratorType"] = "TRIM_HORIZON"
         case .latest: input["ShardIteratorType"] = "LATEST"
@@ -291,7 +294,7 @@ public struct KinesisClient: Sendable {
     }
 
     public func describeStreamSummary(_ name: String) async throws(AWSError) -> StreamSummary {
-        let answer = try await client.call("DescribeStreamSummary", ["StreamName": .string(name)])
+        let answer = try await client.call("DescribeStreamSummary", [Self.member(name): .string(name)])
         guard let summary = answer["StreamDescriptionSummary"], let status = summary["StreamStatus"]?.string else {
             throw client.malformed("DescribeStreamSummary", "no StreamDescriptionSummary")
         }
@@ -306,7 +309,7 @@ public struct KinesisClient: Sendable {
         _ = try await client.call(
             "SplitShard",
             [
-                "StreamName": .string(stream), "ShardToSplit": .string(shard),
+                Self.member(stream): .string(stream), "ShardToSplit": .string(shard),
                 "NewStartingHashKey": .string(String(hashKey)),
             ], attemptsMax: 1)
     }
@@ -315,7 +318,7 @@ public struct KinesisClient: Sendable {
         _ = try await client.call(
             "MergeShards",
             [
-                "StreamName": .string(stream), "ShardToMerge": .string(shard),
+                Self.member(stream): .string(stream), "ShardToMerge": .string(shard),
                 "AdjacentShardToMerge": .string(adjacent),
             ], attemptsMax: 1)
     }
@@ -324,7 +327,7 @@ public struct KinesisClient: Sendable {
         _ = try await client.call(
             "UpdateShardCount",
             [
-                "StreamName": .string(stream), "TargetShardCount": .int(Int64(target)),
+                Self.member(stream): .string(stream), "TargetShardCount": .int(Int64(target)),
                 "ScalingType": "UNIFORM_SCALING",
             ], attemptsMax: 1)
     }

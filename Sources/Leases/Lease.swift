@@ -48,10 +48,15 @@ public struct Lease: Hashable, Sendable {
     }
 
     /// The plain shard id, also of a multi-stream key.
-    public var shardID: String {
+    public var shardID: String { Self.shardID(of: leaseKey) }
+
+    package static func shardID(of leaseKey: String) -> String {
         guard let colon = leaseKey.utf8.lastIndex(of: UInt8(ascii: ":")) else { return leaseKey }
         return String(leaseKey[leaseKey.utf8.index(after: colon)...])
     }
+
+    /// The stream that a multi-stream key names; `nil` for any other key.
+    public var streamID: StreamID? { isMultiStream ? StreamID(leaseKey: leaseKey) : nil }
 
     public var isMultiStream: Bool { streamName != nil || leaseKey.utf8.contains(UInt8(ascii: ":")) }
     public var isEnded: Bool { checkpoint.position == .shardEnd }

@@ -23,6 +23,7 @@ public enum LeaseTable {
         static let throughput = "throughputKBps"
         static let entityType = "entityType"
         static let streamName = "streamName"
+        static let shardID = "shardId"
         /// A map that only workers of ours write and read.
         static let ownerMark = "shardtop"
     }
@@ -124,6 +125,10 @@ public enum LeaseTable {
         if let range = lease.hashKeyRange {
             item[Name.startingHash] = .s(String(range.start))
             item[Name.endingHash] = .s(String(range.end))
+        }
+        if let stream = lease.streamName {
+            item[Name.streamName] = .s(stream)
+            item[Name.shardID] = .s(lease.shardID)
         }
         return item
     }
