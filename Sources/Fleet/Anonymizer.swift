@@ -123,6 +123,10 @@ package struct Anonymizer: Sendable {
             entry["row"] = row
         case "shards":
             if let list = value["shards"]?.list { entry["shards"] = .list(list.map { shardEntry($0) }) }
+        case "named":
+            entry["stream"] = value["stream"]?.string.map { .string(streamIdentifier($0)) }
+            if let created = value["created"], created.int != nil { entry["created"] = created }
+            if let list = value["shards"]?.list { entry["shards"] = .list(list.map { shardEntry($0) }) }
         case "stream":
             entry["name"] = name("stream", value["name"]?.string)
             let stream = entry["name"]?.string ?? ""
@@ -149,6 +153,7 @@ package struct Anonymizer: Sendable {
             entry["what"] = word(value["what"])
             entry["operation"] = word(value["operation"])
             if let type = word(value["type"]) { entry["type"] = type }
+            if let stream = value["stream"]?.string { entry["stream"] = .string(streamIdentifier(stream)) }
             entry["message"] = .string(Self.leftOut)
         case "workers":
             entry["workers"] = .list(

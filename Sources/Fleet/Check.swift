@@ -88,7 +88,8 @@ package struct Check: Hashable, Sendable {
             if problem.isOfWatching { return (.unknown, problem.message) }
             return (problem.severity == .critical ? .critical : .warning, problem.message)
         }
-        if hasStream, snapshot.shards == nil, !findings.contains(where: { $0.0 == .unknown }) {
+        let isListed = snapshot.shards != nil || snapshot.streams.contains { $0.shards != nil }
+        if hasStream, !isListed, !findings.contains(where: { $0.0 == .unknown }) {
             findings.append((.unknown, "the stream \(snapshot.identity.stream ?? "") was not listed"))
         }
         if figures.leases == 0, !findings.contains(where: { $0.0 != .ok }) {
@@ -104,7 +105,7 @@ package struct Check: Hashable, Sendable {
             if let first = free.first {
                 let rest = free.count == 1 ? "" : " and \(free.count - 1) more"
                 findings.append(
-                    (.warning, "\(first.shardID)\(rest) unowned all the \(snapshot.observedFor.brief) watched"))
+                    (.warning, "\(first.fullName)\(rest) unowned all the \(snapshot.observedFor.brief) watched"))
             }
         }
         if figures.unsure > 0 {
@@ -196,14 +197,14 @@ private struct CheckFigures {
             }
             if let lag = view.deliveredLag ?? view.checkpointLag {
                 let found = Worst(
-                    shardID: view.shardID, milliseconds: lag.milliseconds, isUpperBound: lag.isUpperBound)
+                    shardID: view.fullName, milliseconds: lag.milliseconds, isUpperBound: lag.isUpperBound)
                 self.lag = Self.worse(self.lag, found)
                 if !lag.isUpperBound { measuredLag = Self.worse(measuredLag, found) }
             }
             if let age = view.checkpointLag {
                 checkpointAge = Self.worse(
                     checkpointAge,
-                    Worst(shardID: view.shardID, milliseconds: age.milliseconds, isUpperBound: age.isUpperBound))
+                    Worst(shardID: view.fullName, milliseconds: age.milliseconds, isUpperBound: age.isUpperBound))
             }
         }
         workers = snapshot.workers.count { $0.leases > 0 && $0.state != .expired && $0.state != .stopped }

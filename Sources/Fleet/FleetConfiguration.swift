@@ -41,6 +41,8 @@ package struct FleetConfiguration: Hashable, Sendable {
     package var flappingWindow: Duration = .seconds(300)
     /// How lags are measured, besides what our own engine and the time inside a checkpoint say.
     package var measures: Set<LagMeasure> = []
+    /// Whether the streams that a multi-stream table names are read.
+    package var readsNamedStreams = true
     /// Whether effects carry the lines of a recording.
     package var isRecording: Bool
 

@@ -15,10 +15,11 @@ extension FleetMachine {
         var most = 0
         var owners: Set<String> = []
         for place in rows.slots.indices where rows.slots[place].takeovers.count >= configuration.flappingChanges {
+            if isHidden(rows.slots[place]) { continue }
             let recent = rows.slots[place].takeovers.filter { now - $0.at <= configuration.flappingWindow }
             guard recent.count >= configuration.flappingChanges, let lease = rows.slots[place].lease, !lease.isEnded
             else { continue }
-            shards.append(lease.shardID)
+            shards.append(lease.leaseKey)
             most = max(most, recent.count)
             owners.formUnion(recent.map(\.from))
             if let owner = lease.leaseOwner { owners.insert(owner) }

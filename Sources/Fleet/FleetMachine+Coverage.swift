@@ -10,39 +10,32 @@ extension FleetMachine {
             if survey.leaseCount == 0 {
                 findings.append(
                     Finding(
-                        kind: .missing, severity: .warning, shardIDs: missing.map(\.shardID),
+                        kind: .missing, severity: .warning, shardIDs: missing.map(\.id),
                         message:
                             "the table holds no lease yet: no worker has run, all \(missing.count) shards are unread"))
             } else {
                 findings.append(
                     Finding(
-                        kind: .missing, severity: .critical, shardIDs: missing.map(\.shardID),
+                        kind: .missing, severity: .critical, shardIDs: missing.map(\.id),
                         patience: max(.seconds(5), refreshInterval * 2),
-                        message: "\(missing.map(\.shardID).briefShards): open without a lease, so nobody reads; KCL's "
+                        message: "\(missing.map(\.id).briefShards): open without a lease, so nobody reads; KCL's "
                             + "shard sync makes one within about 6 minutes", action: .create))
             }
         }
-        let holes = views.filter { $0.state == .hole }
-        if !holes.isEmpty {
-            findings.append(
-                Finding(
-                    kind: .hole, severity: .critical,
-                    message:
-                        "\(holes.count == 1 ? "a hash range" : "\(holes.count) hash ranges") that no lease covers: "
-                        + "records there are read by nobody"))
-        }
+        findings += holeFindings(views.filter { $0.state == .hole })
         let orphans = views.filter { $0.state == .orphan }
         if !orphans.isEmpty {
             findings.append(
                 Finding(
-                    kind: .orphan, severity: .warning, shardIDs: orphans.map(\.shardID),
-                    message: "\(orphans.map(\.shardID).briefShards): the stream has no such shard any more; workers "
+                    kind: .orphan, severity: .warning, shardIDs: orphans.map(\.id),
+                    message: "\(orphans.map(\.id).briefShards): the stream has no such shard any more; workers "
                         + "delete such leases within about 30 minutes", action: .delete))
         }
         var unread: [String: [String]] = [:]
         for view in views where view.state == .blocked {
             guard case .waitsForUnread(let parents) = view.reason else { continue }
-            for parent in parents { unread[parent, default: []].append(view.shardID) }
+            let prefix = view.id.dropLast(view.shardID.count)
+            for parent in parents { unread[prefix + parent, default: []].append(view.id) }
         }
         for (parent, children) in unread.sorted(by: { $0.key < $1.key }) {
             findings.append(

@@ -10,6 +10,8 @@ struct Finding {
     var severity: Severity
     var shardIDs: [String] = []
     var workerID: String?
+    /// Of a table that names its streams: the one concerned, where it is one.
+    var stream: String?
     /// Where the rows themselves tell how long it lasts.
     var age: Duration?
     /// It is not said before it lasted so long: states on the way to another are no problem.
@@ -48,8 +50,8 @@ extension FleetMachine {
             problems.append(
                 Problem(
                     id: id, kind: finding.kind, severity: finding.severity, since: start, age: time - start,
-                    shardIDs: finding.shardIDs.sorted(), workerID: finding.workerID, message: finding.message,
-                    action: finding.action))
+                    shardIDs: finding.shardIDs.sorted(), workerID: finding.workerID, stream: finding.stream,
+                    message: finding.message, action: finding.action))
         }
         problemSince = since
         return problems.sorted { ($1.severity, $0.since, $0.id) < ($0.severity, $1.since, $1.id) }
@@ -57,7 +59,7 @@ extension FleetMachine {
 
     /// The rows that a finding may be about; in a healthy fleet few, so that the findings cost little.
     private func suspects(among views: [LeaseView]) -> [LeaseView] {
-        let lagMax = retention.map { $0.wholeMilliseconds / 2 } ?? .max
+        let lagMax = shortestRetention.map { $0.wholeMilliseconds / 2 } ?? .max
         var suspects: [LeaseView] = []
         // By index: a loop over the elements would copy each.
         for index in views.indices {
@@ -87,7 +89,11 @@ extension FleetMachine {
 
 extension String {
     /// `…0017` for `shardId-000000000017`: as people and the screen name a shard.
+    /// In a table of several streams the name of the stream goes in front.
     package var briefShard: String {
+        if let stream = StreamID(leaseKey: self), let colon = lastIndex(of: ":") {
+            return "\(stream.name):\(String(self[index(after: colon)...]).briefShard)"
+        }
         guard hasPrefix("shardId-"), utf8.count > 12 else { return self }
         let digits = dropFirst(8).drop { $0 == "0" }
         return digits.count > 4 ? "…\(digits)" : "…\(suffix(4))"

@@ -80,7 +80,7 @@ extension FleetMachine {
                 deliveredLag(of: lease, flow: flow, at: now, serviceTime: serviceTime)
                 ?? checkpointLag(of: lease, flow: flow, at: now, serviceTime: serviceTime)
             let value = lag.map { Float($0.milliseconds) } ?? .nan
-            if let lag, lag.source != .estimate, !(largest >= value) { largest = value }
+            if let lag, lag.source != .estimate, !isHidden(rows.slots[place]), !(largest >= value) { largest = value }
             let sample = History.Sample(
                 lagMilliseconds: value, recordsPerSecond: flow.map { Float($0.recordsPerSecond) } ?? .nan)
             rows.slots[place].history.append(sample)

@@ -29,27 +29,19 @@ struct StreamEvidence {
     var earlier: [String] = []
     /// Of another stream.
     var other = 0
-    /// The streams that a multi-stream table names.
-    var named: Set<String> = []
 }
 
 extension FleetMachine {
     /// Compares the table with the stream; called after every scan and every list that changed.
     mutating func judgeStream(at now: Timestamp) {
-        guard let stream = configuration.identity.stream, scans > 0 else { return }
+        guard !namesStreams else { return judgeNamedStreams(at: now) }
+        guard configuration.identity.stream != nil, scans > 0 else { return }
         guard let shards, let shardsListedAt else {
             matched(.unverified("its shards are not listed yet"))
             return
         }
         let evidence = evidence(now: clock.time(at: now))
         recreatedShards = evidence.earlier.sorted()
-        guard evidence.named.isEmpty else {
-            matched(
-                evidence.named.contains(stream)
-                    ? .verified
-                    : .foreign("the table is of \(evidence.named.sorted().prefix(3).joined(separator: ", "))"))
-            return
-        }
         if evidence.alive > 0, evidence.known == 0, !shards.shards.isEmpty {
             matched(.foreign("no lease is of its shards"))
             return
@@ -91,6 +83,7 @@ extension FleetMachine {
 
     /// Checkpoints of an earlier stream: Kinesis refuses their sequence numbers, so nobody reads these shards.
     func recreatedFindings() -> [Finding] {
+        if namesStreams { return namedRecreatedFindings() }
         guard !recreatedShards.isEmpty, let stream = configuration.identity.stream else { return [] }
         let isSure = streamMatch == .verified
         return [
@@ -108,29 +101,7 @@ extension FleetMachine {
         for place in rows.slots.indices {
             guard let lease = rows.slots[place].lease else { continue }
             evidence.leases += 1
-            if lease.isMultiStream {
-                // account:stream:creation:shard
-                let parts = lease.leaseKey.split(separator: ":")
-                if parts.count == 4 { evidence.named.insert(String(parts[1])) }
-                continue
-            }
-            if lease.isEnded { continue }
-            evidence.alive += 1
-            guard let shard = rows.slots[place].shard else { continue }
-            evidence.known += 1
-            guard let number = lease.checkpoint.sequenceNumber else { continue }
-            evidence.numbers += 1
-            guard let born = shard.birth, let read = SequenceNumberParts(number, now: now) else { continue }
-            if read.shardIndex == born.index, read.shardCreated == born.created {
-                evidence.matching += 1
-            } else if read.shardIndex == born.index, read.shardCreated < born.created,
-                read.recordTime <= born.created
-            {
-                // A stream whose records are younger than this one lived beside it, so it is another.
-                evidence.earlier.append(lease.shardID)
-            } else {
-                evidence.other += 1
-            }
+            evidence.note(lease, rows.slots[place].shard, now: now)
         }
         return evidence
     }

@@ -11,6 +11,8 @@ extension FleetMachine {
         case shardListFailed(AWSError, CallInfo)
         case streamDescribed(StreamSummary, CallInfo)
         case streamDescriptionFailed(AWSError, CallInfo)
+        /// Of a stream that a multi-stream table names.
+        case streamRead(StreamID, StreamAnswer, CallInfo)
         case tableDescribed(TableDescription, CallInfo)
         case tableDescriptionFailed(AWSError, CallInfo)
         /// `nil`: there is no such item or no such table.
@@ -50,6 +52,8 @@ extension FleetMachine {
         case scan(startingAfter: Item?)
         case listShards(stream: String)
         case describeStream(String)
+        /// Ask for the shards or the summary of a stream that a multi-stream table names.
+        case readStream(StreamID, StreamQuestion, address: String)
         case describeTable(String)
         /// Read `Migration3.0` of the coordinator table of KCL 3.0–3.4, where that exists.
         case readMigrationItem(table: String)
@@ -61,7 +65,8 @@ extension FleetMachine {
         case readRows([String])
         /// Read what lies after a checkpoint.
         case probe(LagProbe)
-        /// Read MillisBehindLatest of these shards' readers, the newest of the minutes before `until`.
+        /// Read MillisBehindLatest of the readers of these shards, by the keys of their leases, the newest of the
+        /// minutes before `until`.
         case readMetricLags(namespace: String, shards: [String], until: UnixTime)
         case publish(FleetSnapshot)
         /// Append lines to the recording; `number` rises by one.

@@ -10,9 +10,8 @@ extension FleetMachine {
         else { return [] }
         var shards: [String] = []
         for place in rows.slots.indices {
-            // Metrics of a table of several streams have a dimension more.
-            guard let lease = rows.slots[place].lease, !lease.isEnded, !lease.isMultiStream else { continue }
-            shards.append(lease.shardID)
+            guard let lease = rows.slots[place].lease, !lease.isEnded, !isHidden(rows.slots[place]) else { continue }
+            shards.append(lease.leaseKey)
         }
         let chosen = metricLags.choose(shards, at: now)
         guard !chosen.isEmpty else {
@@ -44,6 +43,6 @@ extension FleetMachine {
 
     /// How far behind delivery is: as our own engine says it, or its worker to CloudWatch.
     func deliveredLag(of lease: Lease, flow: Flow?, at now: Timestamp, serviceTime: UnixTime) -> Lag? {
-        flow?.deliveredLag(at: now) ?? metricLags.lag(of: lease.shardID, serviceTime: serviceTime)
+        flow?.deliveredLag(at: now) ?? metricLags.lag(of: lease.leaseKey, serviceTime: serviceTime)
     }
 }

@@ -22,18 +22,18 @@ extension FleetMachine {
                 if case .handingOver(_, _, let since) = view.reason, since > Plan.handoffPatience,
                     (view.checkpointAge ?? .zero) > Plan.handoffPatience
                 {
-                    stuckHandoffs.append(view.shardID)
+                    stuckHandoffs.append(view.id)
                 }
             default: break
             }
         }
         var findings: [Finding] = []
         if !free.isEmpty {
-            let who = free.count == 1 ? free[0].shardID.briefShard : "\(free.count) shards"
+            let who = free.count == 1 ? free[0].id.briefShard : "\(free.count) shards"
             findings.append(
                 Finding(
                     kind: .unowned, severity: oldestFree > failover.duration * 6 ? .critical : .warning,
-                    shardIDs: free.map(\.shardID), age: oldestFree,
+                    shardIDs: free.map(\.id), age: oldestFree,
                     message:
                         "\(who) unowned for \(oldestFree.brief): no worker takes \(free.count == 1 ? "it" : "them")",
                     action: ownWorkers.isEmpty ? nil : .steal))
@@ -66,7 +66,7 @@ extension FleetMachine {
         return Finding(
             kind: .expired, subject: owner,
             severity: (quiet ?? .zero) > failover.duration * 3 ? .critical : .warning,
-            shardIDs: leases.map(\.shardID), workerID: owner, age: quiet,
+            shardIDs: leases.map(\.id), workerID: owner, age: quiet,
             message: "\(owner) is gone: no renewal for \((quiet ?? .zero).brief), \(count) wait for a taker"
                 + (lag.map { ", up to \(Duration.milliseconds($0.milliseconds).brief) unread" } ?? ""),
             action: ownWorkers.isEmpty ? .evict : .steal)

@@ -6,14 +6,17 @@ import Machine
 extension FleetMachine {
     /// After a scan: which shards there are to be probed.
     mutating func planProbes(at now: Timestamp) {
-        guard configuration.measures.contains(.probe), let stream = configuration.identity.stream, !isProbeDenied else {
-            return
-        }
-        if case .foreign? = streamMatch { return probes.clear() }
+        guard configuration.measures.contains(.probe), !isProbeDenied else { return }
+        let given = namesStreams ? nil : configuration.identity.stream
+        guard given != nil || namesStreams else { return }
+        let addresses = streams.all.map { isProbed($0) ? address(of: $0.id) : nil }
+        if !namesStreams, case .foreign? = streamMatch { return probes.clear() }
         var candidates: [(LagProbe, Bool)] = []
         for place in rows.slots.indices {
             let row = rows.slots[place]
-            guard let lease = row.lease, !lease.isMultiStream, shards == nil || row.shard != nil else { continue }
+            guard let lease = row.lease, let stream = row.stream.map({ addresses[$0] }) ?? given,
+                row.shard != nil || row.stream == nil && shards == nil
+            else { continue }
             switch lease.checkpoint.position {
             case .sequenceNumber, .trimHorizon: break
             // Where reading begins is not known before it does.
@@ -28,6 +31,11 @@ extension FleetMachine {
                 ))
         }
         probes.plan(candidates, at: now)
+    }
+
+    /// Only where the stream is listed: reading a shard that is not there is a call for nothing.
+    private func isProbed(_ stream: NamedStream) -> Bool {
+        stream.isWanted && stream.shards != nil && !stream.isForeign
     }
 
     mutating func dueProbes(at now: Timestamp) -> [Effect] {

@@ -8,14 +8,16 @@ extension FleetMachine {
         var stuckDrain: [String] = []
         var atRisk: [LeaseView] = []
         var lost: [LeaseView] = []
-        let recreated = Set(recreatedShards)
+        let recreated = Set(namesStreams ? streams.all.flatMap(\.recreated) : recreatedShards)
         for view in views where view.kind == .lease && view.state != .ended {
-            if isStuck(view, at: now) || isStalled(view) { stuck.append(view.shardID) }
+            if isStuck(view, at: now) || isStalled(view) { stuck.append(view.id) }
             if view.state == .drain, (view.checkpointAge ?? .zero) > max(configuration.stuckAfter, .seconds(300)) {
-                stuckDrain.append(view.shardID)
+                stuckDrain.append(view.id)
             }
             // The age of a checkpoint of another stream says nothing of this one's records.
-            guard let retention, let lag = view.checkpointLag, !recreated.contains(view.shardID) else { continue }
+            guard let retention = retention(of: view), let lag = view.checkpointLag, !recreated.contains(view.id) else {
+                continue
+            }
             if lag.milliseconds > retention.wholeMilliseconds {
                 lost.append(view)
             } else if lag.milliseconds > retention.wholeMilliseconds / 2 {
@@ -83,16 +85,16 @@ extension FleetMachine {
         return Finding(
             // An idle shard's estimate grows though nothing waits in it, so alone it alarms nobody.
             kind: .dataLossRisk, severity: exact ? (left < 3600 ? .critical : .warning) : .info,
-            shardIDs: views.map(\.shardID),
-            message: "\(views.map(\.shardID).briefShards): the oldest unread record \(exact ? "" : "may ")"
+            shardIDs: views.map(\.id),
+            message: "\(views.map(\.id).briefShards): the oldest unread record \(exact ? "" : "may ")"
                 + "fall\(exact ? "s" : "") out of the retention in \(Duration.seconds(left).brief)"
                 + (exact ? "" : " (an estimate; an idle shard looks the same)"))
     }
 
     private func lossFinding(_ views: [LeaseView], isMeasured: Bool) -> Finding {
-        let shards = views.map(\.shardID)
+        let shards = views.map(\.id)
         let lag = Duration.milliseconds(views.compactMap(\.checkpointLag).max()?.milliseconds ?? 0).brief
-        let limit = (retention ?? .zero).brief
+        let limit = (views.first.flatMap { retention(of: $0) } ?? .zero).brief
         return Finding(
             kind: .dataLost, subject: isMeasured ? "" : "estimate", severity: isMeasured ? .critical : .info,
             shardIDs: shards,
@@ -110,15 +112,15 @@ extension FleetMachine {
         for view in views where view.kind == .lease && view.isOpen ?? true {
             let share = max((view.recordsPerSecond ?? 0) / 1000, (view.bytesPerSecond ?? 0) / 1_048_576)
             guard share >= 0.8, !isCatchingUp(view) else { continue }
-            let since = hotSince[view.shardID] ?? now
-            hot[view.shardID] = since
+            let since = hotSince[view.id] ?? now
+            hot[view.id] = since
             let isThrottled = throttledAt[view.shardID] != nil
             guard now - since >= .seconds(8) || isThrottled else { continue }
             findings.append(
                 Finding(
-                    kind: .hot, subject: view.shardID, severity: .warning, shardIDs: [view.shardID],
+                    kind: .hot, subject: view.id, severity: .warning, shardIDs: [view.id],
                     message:
-                        "\(view.shardID.briefShard) takes \(Int((min(share, 9) * 100).rounded())) % of what a shard "
+                        "\(view.id.briefShard) takes \(Int((min(share, 9) * 100).rounded())) % of what a shard "
                         + "may: split it", action: .split))
         }
         hotSince = hot

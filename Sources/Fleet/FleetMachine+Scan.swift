@@ -96,6 +96,9 @@ extension FleetMachine {
             rows.slots[place].stored = item
             rows.slots[place].decode()
             surveyed = nil
+            if before == nil, let lease = rows.slots[place].lease {
+                rows.slots[place].stream = stream(of: lease, at: now)
+            }
             if let old = before, let new = rows.slots[place].lease {
                 if old.hashKeyRange != new.hashKeyRange { order = [] }
                 changed(from: old, to: new, place, at: now)
@@ -115,7 +118,9 @@ extension FleetMachine {
         order = []
         if let lease = row.lease {
             row.handoffSince = lease.isInHandoff ? now : nil
-            row.shard = ShardNote(shards, lease.shardID, now: clock.time(at: now))
+            row.stream = stream(of: lease, at: now)
+            row.shard = ShardNote(
+                row.stream.map { streams.all[$0].shards } ?? shards, lease.shardID, now: clock.time(at: now))
             observe(lease, at: now, asked: now)
             row.progress.note(
                 Progress.Reading(position: lease.checkpoint, throughput: lease.throughputKBps), at: now)
@@ -125,7 +130,7 @@ extension FleetMachine {
                 inferred(lease.parentShardIDs.isEmpty ? .leaseCreated : .childLeaseCreated, of: lease, at: now)
                 if lease.leaseOwner != nil { inferred(.leaseTaken, of: lease, at: now) }
             }
-            wantShards(of: lease, at: now)
+            wantShards(of: lease, row.stream, at: now)
         }
         rows.append(row, key: key)
     }
@@ -192,9 +197,13 @@ extension FleetMachine {
         }
         if !old.isEnded, new.isEnded {
             inferred(.shardEnded, of: new, at: now)
-            schedule.nextShardList = min(schedule.nextShardList, earliestShardList(at: now))
+            if let stream = rows.slots[place].stream {
+                wantShards(of: stream, at: now)
+            } else {
+                schedule.nextShardList = min(schedule.nextShardList, earliestShardList(at: now))
+            }
         }
-        if old.childShardIDs != new.childShardIDs { wantShards(of: new, at: now) }
+        if old.childShardIDs != new.childShardIDs { wantShards(of: new, rows.slots[place].stream, at: now) }
     }
 
     private mutating func ownerChanged(from old: Lease, to new: Lease, _ place: Int, at now: Timestamp) {
@@ -222,9 +231,10 @@ extension FleetMachine {
     private mutating func inferred(
         _ kind: WorkerEvent.Kind, of lease: Lease, before old: Lease? = nil, at now: Timestamp
     ) {
+        if namesStreams, isHidden(lease) { return }
         let time = clock.time(at: now)
         var event = WorkerEvent(
-            kind, at: time, source: .table, shardID: lease.shardID, previousOwner: old?.leaseOwner,
+            kind, at: time, source: .table, shardID: lease.leaseKey, previousOwner: old?.leaseOwner,
             owner: lease.leaseOwner, checkpoint: lease.checkpoint, leaseCounter: lease.leaseCounter,
             childShardIDs: lease.childShardIDs)
         let lastRead = rows.position(of: lease.leaseKey).map { clock.time(at: rows.slots[$0].readAt) }
@@ -243,7 +253,8 @@ extension FleetMachine {
         log.append(event, at: now, isHeld: isOurs || !ownWorkers.isEmpty && lease.leaseOwner == nil)
     }
 
-    private mutating func wantShards(of lease: Lease, at now: Timestamp) {
+    private mutating func wantShards(of lease: Lease, _ stream: Int?, at now: Timestamp) {
+        if let stream { return wantShards(of: lease, stream: stream, at: now) }
         guard let shards, !lease.isMultiStream else { return }
         if shards[lease.shardID] == nil || lease.childShardIDs.contains(where: { shards[$0] == nil }) {
             schedule.nextShardList = min(schedule.nextShardList, earliestShardList(at: now))
@@ -251,7 +262,7 @@ extension FleetMachine {
     }
 
     func earliestShardList(at now: Timestamp) -> Timestamp {
-        guard configuration.identity.stream != nil else { return .never }
+        guard configuration.identity.stream != nil, !namesStreams else { return .never }
         return max(now, (shardsListedAt ?? now) + configuration.shardListIntervalMin)
     }
 

@@ -23,10 +23,18 @@ extension FleetMachine {
             let pulse = pulse(of: lease, row, at: now)
             let view = view(of: lease, row, pulse: pulse, survey: survey, serviceTime: serviceTime, at: now)
             census.count(view, pulse: pulse, age: view.counterAge)
+            if isHidden(row) { continue }
             views.append(view)
         }
         let leasesAsRead = views.count
-        if scans > 0, let tree = survey.tree { views += leaselessShards(tree, survey, at: now) }
+        if scans > 0, let tree = survey.tree {
+            views += leaselessShards(
+                tree, survey.leaseless, isCertain: survey.isVerified, isTableEmpty: survey.leaseCount == 0, at: now)
+        }
+        if namesStreams {
+            views += leaselessShardsOfStreams(survey, at: now)
+            views += holesOfStreams(views, survey)
+        }
         let holes = confirmedHoles(views, survey)
         let unexplained = holes.isEmpty ? [] : unexplainedHoles(views)
         views += unexplained.map { hole in
@@ -35,7 +43,11 @@ extension FleetMachine {
                 hashKeyRange: hole)
         }
         if views.count > leasesAsRead {
-            views.sort { ($0.hashKeyRange?.start ?? .max, $0.id) < ($1.hashKeyRange?.start ?? .max, $1.id) }
+            let isNaming = namesStreams
+            views.sort { a, b in
+                if isNaming, a.stream != b.stream { return (a.stream ?? "") < (b.stream ?? "") }
+                return (a.hashKeyRange?.start ?? .max, a.id) < (b.hashKeyRange?.start ?? .max, b.id)
+            }
         }
 
         let others = otherRows()
@@ -63,6 +75,7 @@ extension FleetMachine {
         snapshot.holes = holes
         snapshot.shards = shards
         snapshot.streamMatch = streamMatch
+        if namesStreams { snapshot.streams = streamViews() }
         snapshot.otherRows = others
         snapshot.workers = census.workers(leader: leader)
         snapshot.events = log.events
@@ -80,12 +93,12 @@ extension FleetMachine {
     private func view(
         of lease: Lease, _ row: Row, pulse: Pulse, survey: Survey, serviceTime: UnixTime, at now: Timestamp
     ) -> LeaseView {
-        let shard = survey.tree == nil ? nil : row.shard
+        let shard = survey.shard(of: row)
         let shardID = lease.shardID
         let flow = flows.isEmpty ? nil : flows[shardID]
         let (state, reason) = state(of: lease, row, pulse: pulse, survey: survey, at: now)
         var view = LeaseView(id: lease.leaseKey, shardID: shardID, state: state, reason: reason)
-        view.stream = lease.streamName
+        view.stream = row.stream.map { streams.all[$0].text } ?? lease.streamName
         view.lease = lease
         view.stored = row.stored
         view.owner = lease.leaseOwner
@@ -105,7 +118,9 @@ extension FleetMachine {
         view.checkpointLag = checkpointLag(of: lease, flow: flow, at: now, serviceTime: serviceTime)
         view.recordsPerSecond = flow?.recordsPerSecond
         view.bytesPerSecond = flow?.bytesPerSecond ?? lease.throughputKBps.map { $0 * 1024 }
-        if let retention, let lag = view.checkpointLag, lag != Lag(0, .exact) {
+        if let retention = row.stream.map({ streams.all[$0].retention }) ?? retention, let lag = view.checkpointLag,
+            lag != Lag(0, .exact)
+        {
             view.secondsToTrim = max(0, (retention.wholeMilliseconds - lag.milliseconds) / 1000)
         }
         return view
@@ -119,7 +134,14 @@ extension FleetMachine {
             let start = lease.hashKeyRange?.start ?? rows.slots[place].shard?.range.start ?? .max
             keys.append((start, lease.leaseKey, place))
         }
-        return keys.sorted { ($0.start, $0.key) < ($1.start, $1.key) }.map(\.place)
+        keys.sort { ($0.start, $0.key) < ($1.start, $1.key) }
+        guard namesStreams else { return keys.map(\.place) }
+        // Stream by stream, each in the order of its hash ranges.
+        var byStream: [Int: [Int]] = [:]
+        for key in keys { byStream[rows.slots[key.place].stream ?? -1, default: []].append(key.place) }
+        return byStream.sorted { a, b in
+            (a.key < 0 ? "" : streams[a.key].text) < (b.key < 0 ? "" : streams[b.key].text)
+        }.flatMap(\.value)
     }
 
     private func otherRows() -> [OtherRow] {
@@ -216,7 +238,7 @@ extension FleetMachine {
         guard !worst.isEmpty else { return }
         for index in views.indices {
             views[index].severity =
-                views[index].kind == .hole ? .critical : worst[views[index].shardID]
+                views[index].kind == .hole ? .critical : worst[views[index].id]
         }
     }
 }

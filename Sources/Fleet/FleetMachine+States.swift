@@ -28,7 +28,7 @@ extension FleetMachine {
         of lease: Lease, _ row: Row, pulse: Pulse, survey: Survey, at now: Timestamp
     ) -> (LeaseState, StateReason) {
         let children =
-            lease.childShardIDs.isEmpty && survey.tree != nil ? row.shard?.children ?? [] : lease.childShardIDs
+            lease.childShardIDs.isEmpty ? survey.shard(of: row)?.children ?? [] : lease.childShardIDs
         if lease.isEnded { return (.ended, .shardEnd(children: children)) }
         if isOrphan(lease, row, survey) { return (.orphan, .noSuchShard) }
         if let blocked = blocked(lease, row, survey: survey, at: now) { return (.blocked, blocked) }
@@ -55,23 +55,24 @@ extension FleetMachine {
     }
 
     private func isClosed(_ lease: Lease, _ row: Row, _ survey: Survey) -> Bool {
-        if survey.tree != nil, let shard = row.shard { return !shard.isOpen }
+        if let shard = survey.shard(of: row) { return !shard.isOpen }
         return !lease.childShardIDs.isEmpty
     }
 
     private func isOrphan(_ lease: Lease, _ row: Row, _ survey: Survey) -> Bool {
-        guard survey.isVerified, row.shard == nil, let absentSince = row.absentSince, let shardsListedAt else {
+        let listedAt = row.stream.map { streams.all[$0].listedAt } ?? shardsListedAt
+        guard survey.isVerified(row), row.shard == nil, let absentSince = row.absentSince, let listedAt else {
             return false
         }
         // A list may be older than a shard, and lists are eventually consistent: one alone proves nothing.
-        return shardsListedAt - absentSince >= configuration.orphanAfter
+        return listedAt - absentSince >= configuration.orphanAfter
     }
 
     /// A child is read from its beginning only after all its parents' leases ended; one that was begun is not held up.
     private func blocked(_ lease: Lease, _ row: Row, survey: Survey, at now: Timestamp) -> StateReason? {
         guard lease.checkpoint.isSentinel else { return nil }
         let parents =
-            lease.parentShardIDs.isEmpty && survey.tree != nil ? row.shard?.parents ?? [] : lease.parentShardIDs
+            lease.parentShardIDs.isEmpty ? survey.shard(of: row)?.parents ?? [] : lease.parentShardIDs
         if parents.isEmpty { return nil }
         let prefix = lease.leaseKey.dropLast(lease.shardID.count)
         let waiting = parents.filter { parent in
@@ -118,6 +119,21 @@ struct Survey {
     var generation = Generation.unknown
     /// The shards that have no row, sorted by id.
     var leaseless: [Shard] = []
+    /// By place, where the table names its streams.
+    var streams: [OfStream] = []
+
+    struct OfStream {
+        var hasShards = false
+        var isVerified = false
+        var leaseless: [Shard] = []
+    }
+
+    /// What the row's stream says of its shard, where that is known to be the table's.
+    func shard(of row: Row) -> ShardNote? {
+        (row.stream.map { streams[$0].hasShards } ?? (tree != nil)) ? row.shard : nil
+    }
+
+    func isVerified(_ row: Row) -> Bool { row.stream.map { streams[$0].isVerified } ?? isVerified }
 }
 
 extension FleetMachine {
@@ -132,33 +148,53 @@ extension FleetMachine {
         if case .foreign? = streamMatch { survey.tree = nil }
         survey.isVerified = survey.tree != nil && streamMatch == .verified
         survey.generation = generation()
-        if let tree = survey.tree {
-            survey.leaseless = tree.shards.values.filter { !rows.contains($0.shardID) }
-                .sorted { $0.shardID < $1.shardID }
+        if let tree = survey.tree { survey.leaseless = leaseless(tree) { $0 } }
+        survey.streams = streams.all.map { stream in
+            let isListed = stream.isWanted && stream.leases > 0 && stream.shards != nil && !stream.isForeign
+            guard isListed, let tree = stream.shards else { return Survey.OfStream() }
+            return Survey.OfStream(
+                hasShards: true, isVerified: stream.match == .verified,
+                leaseless: leaseless(tree) { stream.id.leaseKey($0) })
         }
         return survey
     }
 
+    private func leaseless(_ tree: ShardTree, key: (String) -> String) -> [Shard] {
+        tree.shards.values.filter { !rows.contains(key($0.shardID)) }.sorted { $0.shardID < $1.shardID }
+    }
+
     /// The shards that ought to have a lease and have none: children whose parents' leases did not end, and open ones.
-    func leaselessShards(_ tree: ShardTree, _ survey: Survey, at now: Timestamp) -> [LeaseView] {
+    ///
+    /// - Parameters:
+    ///   - stream: of a table that names its streams.
+    ///   - isCertain: the stream is surely the table's.
+    func leaselessShards(
+        _ tree: ShardTree, _ leaseless: [Shard], of stream: StreamID? = nil, isCertain: Bool,
+        isTableEmpty: Bool = false,
+        at now: Timestamp
+    ) -> [LeaseView] {
         var waiting = WaitingParents(tree)
         var views: [LeaseView] = []
-        for shard in survey.leaseless {
+        let prefix = stream.map { $0.leaseKey("") } ?? ""
+        for shard in leaseless {
             let parents = waiting.parents(of: shard.shardID) { parent in
-                rows[parent]?.lease.map { $0.isEnded ? .ended : .unfinished }
+                rows[prefix + parent]?.lease.map { $0.isEnded ? .ended : .unfinished }
             }
             let state: (LeaseState, StateReason)
             if !parents.isEmpty {
-                state = (.blocked, waitingReason(for: parents, of: shard.parentShardIDs.count, at: now))
-            } else if shard.isOpen, survey.isVerified || survey.leaseCount == 0 {
+                state = (
+                    .blocked, waitingReason(for: parents, of: shard.parentShardIDs.count, prefix: prefix, at: now)
+                )
+            } else if shard.isOpen, isCertain || isTableEmpty {
                 // An empty table is no other stream's.
-                state = (.missing, .noLease(isTableEmpty: survey.leaseCount == 0))
+                state = (.missing, .noLease(isTableEmpty: isTableEmpty))
             } else {
                 continue
             }
             views.append(
                 LeaseView(
-                    id: shard.shardID, kind: .shard, state: state.0, reason: state.1, parents: shard.parentShardIDs,
+                    id: prefix + shard.shardID, kind: .shard, shardID: shard.shardID, stream: stream?.text,
+                    state: state.0, reason: state.1, parents: shard.parentShardIDs,
                     children: tree.children[shard.shardID] ?? [], hashKeyRange: shard.hashKeyRange,
                     isOpen: shard.isOpen))
         }

@@ -6,6 +6,9 @@ extension FleetMachine {
     mutating func listed(_ shards: [Shard], _ info: CallInfo, at now: Timestamp) {
         clock.note(info, at: now)
         meter.note(info, at: now)
+        schedule.underWay.remove(.shards)
+        // An answer that was on its way when the keys were first seen.
+        if namesStreams { return }
         let tree = ShardTree(shards)
         if tree != self.shards {
             if let old = self.shards?.shards, isRecreated(tree, from: old) { streamMatch = .unverified("created anew") }
@@ -24,14 +27,13 @@ extension FleetMachine {
                 rows.slots[place].shard == nil ? rows.slots[place].absentSince ?? now : nil
         }
         shardsListedAt = now
-        schedule.underWay.remove(.shards)
         schedule.nextShardList = now + configuration.shardListInterval
         succeeded(.shards)
         judgeStream(at: now)
     }
 
     /// Whether a shard's first sequence number changed: it is a shard of another stream then.
-    private func isRecreated(_ tree: ShardTree, from old: [String: Shard]) -> Bool {
+    func isRecreated(_ tree: ShardTree, from old: [String: Shard]) -> Bool {
         tree.shards.values.contains { shard in
             old[shard.shardID].map { $0.startingSequenceNumber != shard.startingSequenceNumber } ?? false
         }
@@ -40,10 +42,11 @@ extension FleetMachine {
     mutating func described(_ summary: StreamSummary, _ info: CallInfo, at now: Timestamp) {
         clock.note(info, at: now)
         meter.note(info, at: now)
+        schedule.underWay.remove(.stream)
+        if namesStreams { return }
         let retention = Duration.seconds(max(0, min(summary.retentionHours, 100_000)) * 3600)
         if retention != self.retention { schedule.isDirty = true }
         self.retention = retention
-        schedule.underWay.remove(.stream)
         schedule.nextStreamDescription = now + .seconds(60)
         succeeded(.stream)
     }
@@ -109,6 +112,7 @@ extension FleetMachine {
             clock.note(info, at: now)
         }
         schedule.underWay.remove(what)
+        if namesStreams, what == .shards || what == .stream { return }
         schedule.isDirty = true
         let table = configuration.identity.table
         let stream = configuration.identity.stream ?? ""
@@ -168,7 +172,7 @@ extension FleetMachine {
     }
 
     /// 1, 2, 4, … 30 s; what a person must mend is asked for every 15 s.
-    private func backOff(after count: Int, _ meaning: AWSError.Meaning) -> Duration {
+    func backOff(after count: Int, _ meaning: AWSError.Meaning) -> Duration {
         switch meaning {
         case .throttled, .transient, .cancelled: .seconds(min(30, 1 << min(count - 1, 5)))
         case .notFound, .inUse: .seconds(5)

@@ -38,6 +38,14 @@ extension FleetMachine {
                 deniedStreamFinding(what, failing.failure)
                     ?? failureFinding(what, failing.failure, count: failing.count))
         }
+        findings += namedStreamFindings()
+        if configuration.measures.contains(.probe), scans > 0, !namesStreams, configuration.identity.stream == nil {
+            findings.append(
+                Finding(
+                    kind: .stream, subject: "probe", severity: .info,
+                    message: "no lag is probed: that reads the stream's shards, and the table does not name it; give "
+                        + "--stream"))
+        }
         if case .foreign(let why)? = streamMatch, let stream = configuration.identity.stream {
             findings.append(
                 Finding(

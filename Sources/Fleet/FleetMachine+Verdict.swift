@@ -37,7 +37,9 @@ extension FleetMachine {
             facts.append("max lag \(lag.isUpperBound ? "≤" : "")\(Duration.milliseconds(lag.milliseconds).brief)")
         }
         // Of readers that keep up nothing waits long enough to be said.
-        if let seconds = totals.secondsToTrim, let retention, retention - .seconds(seconds) > .seconds(60) {
+        if let seconds = totals.secondsToTrim, let retention = shortestRetention,
+            retention - .seconds(seconds) > .seconds(60)
+        {
             facts.append("oldest unread expires in \(Duration.seconds(seconds).brief)")
         }
         var counts = ["\(totals.open) open"]

@@ -38,6 +38,9 @@ package struct FleetMachine: Machine {
     var provisionedReads: Int?
     var notALeaseTable: String?
 
+    /// The streams that the keys name, where the table is of several.
+    var streams = NamedStreams()
+
     // The stream.
     var shards: ShardTree?
     var shardsListedAt: Timestamp?
@@ -131,6 +134,7 @@ package struct FleetMachine: Machine {
         case .shardListFailed(let error, let info): failed(.shards, error, info, at: now)
         case .streamDescribed(let summary, let info): described(summary, info, at: now)
         case .streamDescriptionFailed(let error, let info): failed(.stream, error, info, at: now)
+        case .streamRead(let stream, let answer, let info): streamRead(stream, answer, info, at: now)
         case .tableDescribed(let table, let info): described(table, info, at: now)
         case .tableDescriptionFailed(let error, let info): failed(.table, error, info, at: now)
         case .migrationItemRead(let item, let info): migrationRead(item, info, at: now)
@@ -164,6 +168,7 @@ package struct FleetMachine: Machine {
         case .refreshRequested:
             schedule.nextScan = now
             schedule.nextShardList = min(schedule.nextShardList, now)
+            wantFewStreams(at: now)
         case .stopRequested: isFinished = true
         }
         return effects + (isFinished ? [] : due(at: now))
@@ -177,10 +182,10 @@ package struct FleetMachine: Machine {
             effects.append(.scan(startingAfter: nil))
         }
         effects += schedule.dueReads(
-            at: now, table: configuration.identity.table, stream: configuration.identity.stream,
+            at: now, table: configuration.identity.table, stream: namesStreams ? nil : configuration.identity.stream,
             coordinatorTable: configuration.identity.coordinatorTableName)
         effects += dueShownRows(at: now)
-        effects += dueSideReads(at: now)
+        effects += dueStreamReads(at: now) + dueSideReads(at: now)
         effects += dueProbes(at: now) + dueMetricLags(at: now)
         sample(at: now)
         if log.settle(at: now) { schedule.isDirty = true }
@@ -195,7 +200,8 @@ package struct FleetMachine: Machine {
         }
         if let wake = schedule.wake(
             at: now, isScanning: pass != nil || notALeaseTable != nil,
-            heldUntil: [log.heldUntil, outputGate.flushAt, probes.wake, shownWake(at: now)].compactMap { $0 }.min())
+            heldUntil: [log.heldUntil, outputGate.flushAt, probes.wake, shownWake(at: now), streamWake(at: now)]
+                .compactMap { $0 }.min())
         {
             effects.append(.wake(wake))
         }

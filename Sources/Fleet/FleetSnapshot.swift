@@ -48,6 +48,10 @@ package struct FleetSnapshot: Hashable, Sendable {
     package var shards: ShardTree?
     /// Whether the stream is proven to be the table's; `nil` in table-only mode.
     package var streamMatch: StreamMatch?
+    /// The streams that a multi-stream table names, sorted; empty for any other table.
+    package var streams: [StreamView] = []
+    /// All of this is of one of them: `narrowed`.
+    var only: StreamID?
     /// Sorted by id.
     package var workers: [WorkerView]
     /// The child processes of this program, by the shard that each reads; empty where it runs none.

@@ -128,16 +128,18 @@ package struct Problem: Hashable, Sendable, Identifiable {
     package var since: UnixTime
     /// How long it lasts at the snapshot's time.
     package var age: Duration
-    /// Sorted; empty where it concerns no shard.
+    /// Sorted; empty where it concerns no shard. Lease keys, where the table names its streams.
     package var shardIDs: [String]
     /// The worker concerned, where there is one.
     package var workerID: String?
+    /// Of a table that names its streams: the one concerned, where it is one.
+    package var stream: String?
     package var message: String
     package var action: ProblemAction?
 
     package init(
         id: String, kind: Kind, severity: Severity, since: UnixTime, age: Duration = .zero, shardIDs: [String] = [],
-        workerID: String? = nil, message: String, action: ProblemAction? = nil
+        workerID: String? = nil, stream: String? = nil, message: String, action: ProblemAction? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -146,6 +148,7 @@ package struct Problem: Hashable, Sendable, Identifiable {
         self.age = age
         self.shardIDs = shardIDs
         self.workerID = workerID
+        self.stream = stream
         self.message = message
         self.action = action
     }

@@ -41,6 +41,7 @@ struct MetricLags: Sendable {
 
 /// What CloudWatch says of one shard.
 package struct MetricLag: Hashable, Sendable {
+    /// The key of its lease, which in a table of several streams names the stream too.
     package var shardID: String
     /// The largest MillisBehindLatest of the minute.
     package var milliseconds: Int64

@@ -18,7 +18,7 @@ package struct Observer: Sendable {
     private let mailbox = Mailbox<FleetMachine.Event>()
 
     /// - Parameters:
-    ///   - kinesis: `nil` in table-only mode.
+    ///   - kinesis: `nil` where no stream is to be read, whatever the table names.
     ///   - cloudWatch: for a configuration that reads metrics.
     ///   - publish: receives every newer snapshot, in order; must not block.
     ///   - record: receives the lines of a recording, in order.
@@ -32,7 +32,10 @@ package struct Observer: Sendable {
     ) {
         var configuration = configuration
         configuration.isRecording = record != nil
-        if kinesis == nil { configuration.identity.stream = nil }
+        if kinesis == nil {
+            configuration.identity.stream = nil
+            configuration.readsNamedStreams = false
+        }
         if cloudWatch == nil { configuration.measures.remove(.cloudwatch) }
         self.configuration = configuration
         self.dynamoDB = dynamoDB
@@ -119,6 +122,17 @@ package struct Observer: Sendable {
                 .shardsListed(try await kinesis.listShards(stream: stream), info())
             } orElse: {
                 .shardListFailed($0, info())
+            }
+        case .readStream(let stream, let question, let address):
+            guard let kinesis else { return nil }
+            return await answer { () async throws(AWSError) in
+                switch question {
+                case .shards: .streamRead(stream, .shards(try await kinesis.listShards(stream: address)), info())
+                case .summary:
+                    .streamRead(stream, .summary(try await kinesis.describeStreamSummary(address)), info())
+                }
+            } orElse: {
+                .streamRead(stream, .failed(question, $0), info())
             }
         case .describeStream(let stream):
             guard let kinesis else { return nil }
@@ -248,7 +262,9 @@ extension Observer {
             configuration, dynamoDB: dynamoDB, kinesis: kinesis, cloudWatch: cloudWatch, time: time
         ) { snapshot in
             last.withLock { $0 = snapshot }
-            let needsShards = kinesis != nil && !snapshot.isShardListDenied
+            let needsShards =
+                kinesis != nil && configuration.identity.stream != nil && !snapshot.isShardListDenied
+                && snapshot.streams.isEmpty
             if snapshot.isEnough(after: duration, needsShards: needsShards) { mailbox.stop() }
         }
         mailbox.connect(observer.mailbox)
@@ -262,10 +278,14 @@ extension CloudWatchClient {
     fileprivate func lags(
         of shards: [String], _ namespace: String, until: UnixTime
     ) async throws(AWSError) -> [MetricLag] {
-        let queries = shards.map {
-            MetricQuery(
+        let queries = shards.map { key in
+            // Where a table is of several streams they have a dimension more.
+            let stream = StreamID(leaseKey: key)
+            let shard = stream.map { String(key.dropFirst($0.leaseKey("").count)) } ?? key
+            return MetricQuery(
                 namespace: namespace, name: "MillisBehindLatest",
-                dimensions: [.init("Operation", "ProcessTask"), .init("ShardId", $0)])
+                dimensions: [.init("Operation", "ProcessTask"), .init("ShardId", shard)]
+                    + (stream.map { [.init("StreamId", $0.text)] } ?? []))
         }
         let values = try await newestMaxima(queries, in: until + (.zero - MetricLags.validity)..<until)
         return zip(shards, values).compactMap { shard, value in
@@ -305,7 +325,9 @@ extension FleetSnapshot {
             let isHopeless = problems.contains { $0.kind == .table && $0.severity == .critical }
             return isHopeless || observedFor >= max(duration, .seconds(10)) && !problems.isEmpty
         }
-        let hasShards = !needsShards || shards != nil || problems.contains { $0.kind == .stream }
+        let hasShards =
+            (!needsShards || shards != nil || problems.contains { $0.kind == .stream })
+            && streams.allSatisfy(\.isSettled)
         return observedFor >= duration
             && (hasShards && mode != nil && !awaitsSides || observedFor >= max(duration, .seconds(10)))
     }

@@ -40,11 +40,12 @@ extension Operator {
     func performDelete(_ plan: Plan, _ key: String, _ trail: inout Trail) async -> PlanOutcome {
         if case .delete = plan.action {
             do throws(AWSError) {
-                guard let kinesis, let stream = identity.stream else {
+                guard let kinesis, let stream = plan.stream ?? identity.stream else {
                     return .refused(Refusal(.noStream, "the stream is not known: give --stream"))
                 }
                 let shards = try await kinesis.listShards(stream: stream)
-                guard !shards.contains(where: { plan.shardIDs.contains($0.shardID) }) else { return .intentGone(nil) }
+                let ids = plan.shardIDs.map(\.shardPart)
+                guard !shards.contains(where: { ids.contains($0.shardID) }) else { return .intentGone(nil) }
             } catch { return .failed("nothing was written: \(error.description)") }
         }
         while true {

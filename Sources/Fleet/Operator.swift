@@ -313,7 +313,7 @@ extension Plan.Call {
             return StreamRequest(
                 stream: stream, operation: "SplitShard",
                 input: [
-                    "StreamName": .string(stream), "ShardToSplit": .string(shard.shardID),
+                    KinesisClient.member(stream): .string(stream), "ShardToSplit": .string(shard.shardID),
                     "NewStartingHashKey": .string(String(key)),
                 ]
             ) { $0[shard.shardID]?.isOpen ?? false }
@@ -321,7 +321,7 @@ extension Plan.Call {
             return StreamRequest(
                 stream: stream, operation: "MergeShards",
                 input: [
-                    "StreamName": .string(stream), "ShardToMerge": .string(shard.shardID),
+                    KinesisClient.member(stream): .string(stream), "ShardToMerge": .string(shard.shardID),
                     "AdjacentShardToMerge": .string(adjacent.shardID),
                 ]
             ) { ($0[shard.shardID]?.isOpen ?? false) && ($0[adjacent.shardID]?.isOpen ?? false) }
@@ -329,7 +329,7 @@ extension Plan.Call {
             return StreamRequest(
                 stream: stream, operation: "UpdateShardCount",
                 input: [
-                    "StreamName": .string(stream), "TargetShardCount": .int(Int64(to)),
+                    KinesisClient.member(stream): .string(stream), "TargetShardCount": .int(Int64(to)),
                     "ScalingType": "UNIFORM_SCALING",
                 ]
             ) { $0.open.count == from }

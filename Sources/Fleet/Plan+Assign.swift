@@ -22,6 +22,7 @@ extension Plan {
     package static func assign(
         _ shard: String, to worker: String, isHard: Bool = false, in fleet: FleetSnapshot
     ) throws(Refusal) -> Plan {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (view, lease) = try lease(shard, in: fleet)
         try checkAssignable(in: fleet)
         let report = try report(of: worker, in: fleet)
@@ -29,13 +30,13 @@ extension Plan {
             throw Refusal(
                 .alreadyOwner,
                 lease.isInHandoff
-                    ? "\(view.shardID) is being handed over to \(worker) already; complete-handoff ends that"
-                    : "\(worker) owns \(view.shardID) already")
+                    ? "\(view.fullName) is being handed over to \(worker) already; complete-handoff ends that"
+                    : "\(worker) owns \(view.fullName) already")
         }
         if let old = lease.checkpointOwner, !isHard {
             throw Refusal(
                 .inHandoff,
-                "\(view.shardID) is being handed over by \(old) to \(lease.leaseOwner ?? "nobody"): wait until that is "
+                "\(view.fullName) is being handed over by \(old) to \(lease.leaseOwner ?? "nobody"): wait until that is "
                     + "done, complete it with complete-handoff, or assign with --hard")
         }
         let isHard = isHard || lease.leaseOwner == nil || view.state == .expired
@@ -50,8 +51,8 @@ extension Plan {
                 : LeaseTable.startHandoff(table: fleet.identity.table, lease, to: worker))
         plan.title =
             isHard
-            ? "assign \(view.shardID) to \(worker) at once" + (lease.actualOwner.map { ", from \($0)" } ?? "")
-            : "hand \(view.shardID) over from \(lease.leaseOwner ?? "") to \(worker)"
+            ? "assign \(view.fullName) to \(worker) at once" + (lease.actualOwner.map { ", from \($0)" } ?? "")
+            : "hand \(view.fullName) over from \(lease.leaseOwner ?? "") to \(worker)"
         plan.forecast =
             (isHard ? hardForecast(lease, view, worker, in: fleet) : gracefulForecast(lease, worker, in: fleet))
             + leaderForecast(report, in: fleet)

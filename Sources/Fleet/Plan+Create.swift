@@ -10,6 +10,7 @@ extension Plan {
     package static func create(
         _ shard: String, at position: Checkpoint = .trimHorizon, in fleet: FleetSnapshot
     ) throws(Refusal) -> Plan {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (stream, tree) = try verified(fleet, "made")
         guard let shard = tree[shard] else {
             throw Refusal(.noSuchShard, "\(stream) has no shard \(shard): no lease is made for it")
@@ -18,7 +19,8 @@ extension Plan {
         if let view = fleet.leases.first(where: { $0.shardID == id && $0.kind == .lease }) {
             throw Refusal(.exists, "\(id) has a lease already (\(view.why))")
         }
-        if fleet.otherRows.contains(where: { $0.key == id }) {
+        let key = fleet.leaseKey(of: id)
+        if fleet.otherRows.contains(where: { $0.key == key }) {
             throw Refusal(.unreadable, "row \(id) is there and is no lease that can be read: nothing is written to it")
         }
         let parents = shard.parentShardIDs
@@ -32,8 +34,8 @@ extension Plan {
         }
         try check(position, of: shard, isChild: !parents.isEmpty)
         let lease = Lease(
-            leaseKey: id, leaseCounter: 0, checkpoint: position, parentShardIDs: parents,
-            hashKeyRange: shard.hashKeyRange)
+            leaseKey: key, leaseCounter: 0, checkpoint: position, parentShardIDs: parents,
+            hashKeyRange: shard.hashKeyRange, streamName: fleet.only?.text)
         var item = LeaseTable.newItem(lease)
         // Where the fleet's own rows say what they are (3.5), this one does.
         if fleet.leases.contains(where: { LeaseTable.namesItsKind($0.stored) }) {
@@ -41,9 +43,9 @@ extension Plan {
         }
         let skips = position == .latest
         var plan = Plan(
-            action: .create(at: position), table: fleet.identity.table, shardIDs: [id],
-            intent: Intent(leaseKey: id), stored: [:], call: .put(item),
-            title: "create the lease of \(id) at \(position)",
+            action: .create(at: position), table: fleet.identity.table, shardIDs: [key],
+            intent: Intent(leaseKey: key), stored: [:], call: .put(item),
+            title: "create the lease of \(fleet.name(of: id)) at \(position)",
             forecast: createForecast(shard, tree, skips: skips, in: fleet), expectedGap: takeGap(in: fleet),
             expectedDuplicates: "what was read of the shard before, if it was, is delivered again", isUndoable: true)
         if skips {
@@ -55,21 +57,23 @@ extension Plan {
 
     /// Deletes a lease whose shard the stream does not have any more.
     package static func delete(_ shard: String, in fleet: FleetSnapshot) throws(Refusal) -> Plan {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (stream, _) = try verified(fleet, "deleted")
         let (view, lease) = try lease(shard, in: fleet, endedToo: true)
         guard view.state == .orphan else {
             throw Refusal(
                 .notOrphan,
                 fleet.shards?[view.shardID] != nil
-                    ? "\(stream) has the shard \(view.shardID): only a lease without a shard may be deleted"
-                    : "that \(stream) has no shard \(view.shardID) is sure only after two full lists a minute apart: "
+                    ? "\(stream) has the shard \(view.fullName): only a lease without a shard may be deleted"
+                    : "that \(stream) has no shard \(view.fullName) is sure only after two full lists a minute apart: "
                         + "watch for longer")
         }
         var plan = plan(.delete, lease, view, in: fleet)
         plan.intent.isEnded = lease.isEnded
         if lease.leaseOwner == nil { plan.intent.checkpoint = lease.checkpoint }
         plan.call = .delete(lease.leaseKey, LeaseTable.deletion(ofOrphan: lease))
-        plan.title = "delete the lease of \(view.shardID), which \(stream) does not have"
+        if fleet.only != nil { plan.stream = stream }
+        plan.title = "delete the lease of \(view.fullName), which \(stream) does not have"
         plan.forecast = ["KCL's workers delete such a lease themselves, within about 30 minutes"]
         if let owner = lease.actualOwner {
             plan.forecast.append("\(owner) gets ZOMBIE when it next renews or checkpoints (\(renewal(in: fleet)))")
@@ -93,7 +97,7 @@ extension Plan {
                 "\(stream) is not proven to be the stream of \(fleet.identity.table) "
                     + "(\(match?.why ?? match?.word ?? "not looked at")): no lease is \(done)")
         }
-        guard !fleet.leases.contains(where: { $0.lease?.isMultiStream ?? false }) else {
+        guard fleet.only != nil || !fleet.leases.contains(where: { $0.lease?.isMultiStream ?? false }) else {
             throw Refusal(
                 .multiStream, "\(fleet.identity.table) holds the leases of several streams: no lease is \(done) there")
         }

@@ -8,13 +8,14 @@ extension Plan {
 
     /// Ends a handover that does not end: the successor owns the lease, as if the old owner had passed it on.
     package static func completeHandoff(_ shard: String, in fleet: FleetSnapshot) throws(Refusal) -> Plan {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (view, lease) = try lease(shard, in: fleet)
         guard let old = lease.checkpointOwner else {
-            throw Refusal(.noHandoff, "\(view.shardID) is not being handed over: there is nothing to complete")
+            throw Refusal(.noHandoff, "\(view.fullName) is not being handed over: there is nothing to complete")
         }
         guard let successor = lease.leaseOwner else {
             throw Refusal(
-                .noHandoff, "\(view.shardID) is handed over by \(old) to nobody: there is no successor to give it to")
+                .noHandoff, "\(view.fullName) is handed over by \(old) to nobody: there is no successor to give it to")
         }
         if case .takers? = fleet.mode {
             throw Refusal(
@@ -25,7 +26,7 @@ extension Plan {
         var plan = plan(.completeHandoff, lease, view, in: fleet)
         plan.intent.target = successor
         plan.call = .update(LeaseTable.assign(table: fleet.identity.table, lease, to: successor))
-        plan.title = "complete the handover of \(view.shardID) from \(old) to \(successor)"
+        plan.title = "complete the handover of \(view.fullName) from \(old) to \(successor)"
         plan.forecast = ["\(successor) finds the lease within about 10 s and reads on from the checkpoint"]
         if old != successor {
             plan.forecast.append(

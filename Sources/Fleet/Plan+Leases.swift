@@ -5,13 +5,14 @@ import Machine
 extension Plan {
     /// Clears the owner of a lease, whoever it is: it gets ZOMBIE when it renews, and the fleet takes the lease anew.
     package static func evict(_ shard: String, in fleet: FleetSnapshot) throws(Refusal) -> Plan {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (view, lease) = try lease(shard, in: fleet)
         guard let owner = lease.leaseOwner else {
-            throw Refusal(.unowned, "\(view.shardID) has no owner: there is nobody to evict")
+            throw Refusal(.unowned, "\(view.fullName) has no owner: there is nobody to evict")
         }
         var plan = plan(.evict, lease, view, in: fleet)
         plan.call = .update(LeaseTable.release(table: fleet.identity.table, lease))
-        plan.title = "evict \(lease.actualOwner ?? owner) from \(view.shardID)"
+        plan.title = "evict \(lease.actualOwner ?? owner) from \(view.fullName)"
         plan.forecast = evictForecast(lease, view, in: fleet)
         plan.expectedGap = takeGap(in: fleet)
         return plan
@@ -21,6 +22,7 @@ extension Plan {
     package static func steal(
         _ shard: String, to worker: String, in fleet: FleetSnapshot
     ) throws(Refusal) -> Plan {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (view, lease) = try lease(shard, in: fleet)
         guard let target = fleet.workers.first(where: { $0.workerID == worker }) else {
             throw Refusal(.unknownWorker, "there is no worker \(worker); there are \(names(fleet.workers))")
@@ -32,7 +34,7 @@ extension Plan {
         }
         guard !target.isStopped else { throw Refusal(.unknownWorker, "\(worker) is stopped: start it first") }
         if lease.leaseOwner == worker, !lease.isInHandoff {
-            throw Refusal(.alreadyOwner, "\(worker) owns \(view.shardID) already")
+            throw Refusal(.alreadyOwner, "\(worker) owns \(view.fullName) already")
         }
         switch fleet.mode {
         case .leaderAssigned?:
@@ -52,7 +54,7 @@ extension Plan {
         plan.intent.target = worker
         plan.call = .update(
             LeaseTable.guarded(LeaseTable.take(table: fleet.identity.table, lease, by: worker), as: lease))
-        plan.title = "steal \(view.shardID) for \(worker)" + (lease.leaseOwner.map { " from \($0)" } ?? "")
+        plan.title = "steal \(view.fullName) for \(worker)" + (lease.leaseOwner.map { " from \($0)" } ?? "")
         plan.forecast = ["\(worker) reads on from the checkpoint at once"]
         if let owner = lease.actualOwner {
             plan.forecast.append("\(owner) gets ZOMBIE when it next renews or checkpoints (\(renewal(in: fleet)))")
@@ -64,17 +66,18 @@ extension Plan {
 
     /// The owner, a worker of this process, gives the lease up after its last checkpoint.
     package static func release(_ shard: String, in fleet: FleetSnapshot) throws(Refusal) -> Plan {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (view, lease) = try lease(shard, in: fleet)
         guard let owner = lease.leaseOwner else {
-            throw Refusal(.unowned, "\(view.shardID) has no owner: there is nothing to release")
+            throw Refusal(.unowned, "\(view.fullName) has no owner: there is nothing to release")
         }
         guard fleet.workers.contains(where: { $0.workerID == owner && $0.isOurs }) else {
             throw Refusal(
-                .notOurs, "\(view.shardID) belongs to \(owner), which does not run in this process: evict instead")
+                .notOurs, "\(view.fullName) belongs to \(owner), which does not run in this process: evict instead")
         }
         var plan = plan(.release(worker: owner), lease, view, in: fleet)
         plan.call = .update(LeaseTable.release(table: fleet.identity.table, lease))
-        plan.title = "release \(view.shardID) of \(owner)"
+        plan.title = "release \(view.fullName) of \(owner)"
         plan.forecast = ["\(owner) checkpoints, then gives the lease up"] + takersForecast(in: fleet)
         plan.expectedGap = takeGap(in: fleet)
         plan.expectedDuplicates = "none, if the last checkpoint succeeds"
@@ -102,14 +105,14 @@ extension Plan {
             throw Refusal(.noLease, "\(shard.isEmpty ? "this hash range" : shard) has no lease: \(view.why)")
         }
         if lease.isEnded, !endedToo {
-            throw Refusal(.ended, "\(view.shardID) is at SHARD_END: it was read to its end, nobody needs it any more")
+            throw Refusal(.ended, "\(view.fullName) is at SHARD_END: it was read to its end, nobody needs it any more")
         }
         return (view, lease)
     }
 
     static func plan(_ action: Action, _ lease: Lease, _ view: LeaseView, in fleet: FleetSnapshot) -> Plan {
         Plan(
-            action: action, table: fleet.identity.table, shardIDs: [view.shardID],
+            action: action, table: fleet.identity.table, shardIDs: [view.id],
             intent: Intent(
                 leaseKey: lease.leaseKey, owner: lease.leaseOwner, checkpointOwner: lease.checkpointOwner),
             stored: view.stored, call: .update(LeaseTable.release(table: fleet.identity.table, lease)), title: "",

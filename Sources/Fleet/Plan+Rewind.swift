@@ -13,6 +13,7 @@ extension Plan {
     package static func rewind(
         _ shard: String, to request: RewindRequest, in fleet: FleetSnapshot
     ) throws(Refusal) -> RewindStep {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (view, lease) = try rewindable(shard, in: fleet)
         switch request {
         case .sentinel(let checkpoint):
@@ -33,7 +34,8 @@ extension Plan {
     package static func rewind(
         after search: PositionSearch, _ found: PositionSearch.Found, in fleet: FleetSnapshot
     ) throws(Refusal) -> Plan {
-        let (view, lease) = try rewindable(search.shardID, in: fleet)
+        let (fleet, shard) = try fleet.narrowed(to: search.leaseKey)
+        let (view, lease) = try rewindable(shard, in: fleet)
         switch found {
         case .record(let number, let arrival):
             return try rewind(
@@ -41,11 +43,11 @@ extension Plan {
                 foundLines(search, number, arrival, in: fleet), in: fleet)
         case .nothing:
             throw Refusal(
-                .noRecord, "no record of \(view.shardID) came \(search.start.words) or later: there is none to go to")
+                .noRecord, "no record of \(view.fullName) came \(search.start.words) or later: there is none to go to")
         case .unfinished(let pages):
             throw Refusal(
                 .noRecord,
-                "no record of \(view.shardID) was found in \(pages) reads from \(search.start.words) on: give a later time"
+                "no record of \(view.fullName) was found in \(pages) reads from \(search.start.words) on: give a later time"
             )
         }
     }
@@ -78,7 +80,7 @@ extension Plan {
         _ shard: String, in fleet: FleetSnapshot
     ) throws(Refusal) -> (LeaseView, Lease) {
         let (view, lease) = try lease(shard, in: fleet, endedToo: true)
-        guard !lease.isMultiStream else {
+        guard !lease.isMultiStream || fleet.only != nil else {
             throw Refusal(
                 .multiStream,
                 "\(fleet.identity.table) holds the leases of several streams: a rewind there is refused")
@@ -86,14 +88,14 @@ extension Plan {
         if let owner = lease.checkpointOwner {
             throw Refusal(
                 .inHandoff,
-                "\(view.shardID) is being handed over: \(owner) may checkpoint yet and would overwrite the position; "
+                "\(view.fullName) is being handed over: \(owner) may checkpoint yet and would overwrite the position; "
                     + "wait until the handover is done, or evict first")
         }
         if lease.isEnded, let why = whyNotAtRest(fleet) {
             let children = fleet.shards?.children[view.shardID] ?? lease.childShardIDs
             throw Refusal(
                 .ended,
-                "\(view.shardID) is at SHARD_END"
+                "\(view.fullName) is at SHARD_END"
                     + (children.isEmpty ? "" : ", its children \(children.joined(separator: " and ")) are being read")
                     + ": KCL's cleanup deletes its lease whatever it says, and its records would come after those of "
                     + "its children. Stop all workers first: \(why)")
@@ -106,7 +108,7 @@ extension Plan {
         case .trimHorizon: break
         case .latest:
             guard !lease.isEnded else {
-                throw Refusal(.ended, "\(view.shardID) was read to its end: nothing comes after")
+                throw Refusal(.ended, "\(view.fullName) was read to its end: nothing comes after")
             }
         case .atTimestamp:
             throw Refusal(
@@ -154,10 +156,11 @@ extension Plan {
                     + "nobody could read from a position of another: only TRIM_HORIZON and LATEST are possible")
         }
         guard let shard = shards[view.shardID] else {
-            throw Refusal(.noSuchShard, "\(stream) has no shard \(view.shardID)")
+            throw Refusal(.noSuchShard, "\(stream) has no shard \(view.fullName)")
         }
         try check(start, in: shard, fleet)
-        return PositionSearch(stream: stream, shardID: shard.shardID, start: start)
+        return PositionSearch(
+            stream: stream, leaseKey: fleet.leaseKey(of: shard.shardID), shardID: shard.shardID, start: start)
     }
 
     private static func check(
@@ -216,14 +219,14 @@ extension Plan {
         _ lease: Lease, _ view: LeaseView, to target: Checkpoint, _ found: [String] = [], in fleet: FleetSnapshot
     ) throws(Refusal) -> Plan {
         guard lease.checkpoint != target else {
-            throw Refusal(.samePosition, "\(view.shardID) is at \(target) already")
+            throw Refusal(.samePosition, "\(view.fullName) is at \(target) already")
         }
         let skips = skips(from: lease.checkpoint, to: target)
         var plan = plan(.rewind(to: target, skips: skips), lease, view, in: fleet)
         plan.intent.isEnded = lease.isEnded
         if lease.leaseOwner == nil { plan.intent.checkpoint = lease.checkpoint }
         plan.call = .update(LeaseTable.rewind(table: fleet.identity.table, lease, to: target))
-        plan.title = "\(plan.action.verb) \(view.shardID) from \(lease.checkpoint) to \(target)"
+        plan.title = "\(plan.action.verb) \(view.fullName) from \(lease.checkpoint) to \(target)"
         plan.typed = skips ? fleet.identity.application : nil
         plan.isUndoable = lease.checkpoint.position != .atTimestamp
         plan.forecast = found + rewindForecast(lease, view, to: target, in: fleet)

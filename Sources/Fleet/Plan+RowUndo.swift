@@ -56,7 +56,9 @@ extension Plan {
     package static func undo(_ shard: String, _ deed: RowDeed, in fleet: FleetSnapshot) throws(Refusal) -> Plan {
         guard fleet.scans > 0 else { throw Refusal(.notRead, "the lease table was not read yet: wait a moment") }
         let when = CivilTime(deed.at).iso8601
-        let view = fleet.leases.first { ($0.id == shard || $0.shardID == shard) && $0.kind == .lease }
+        let view = fleet.leases.first {
+            ($0.id == shard || $0.shardID == shard && !fleet.namesStreams) && $0.kind == .lease
+        }
         switch deed.kind {
         case .created:
             guard let view, let lease = view.lease else {
@@ -69,7 +71,7 @@ extension Plan {
             var plan = plan(.uncreate, lease, view, in: fleet)
             plan.intent.checkpoint = lease.checkpoint
             plan.call = .delete(lease.leaseKey, LeaseTable.deletion(ofOrphan: lease))
-            plan.title = "undo the create of \(when): delete the lease of \(view.shardID)"
+            plan.title = "undo the create of \(when): delete the lease of \(view.fullName)"
             plan.forecast = ["nobody reads the shard; KCL's shard sync makes such a lease within about 6 minutes"]
             plan.expectedDuplicates = "none: nobody took the lease"
             return plan
@@ -78,7 +80,7 @@ extension Plan {
                 throw Refusal(.nothingToUndo, "\(shard) has a lease again: nothing is put back over it")
             }
             return Plan(
-                action: .undelete, table: fleet.identity.table, shardIDs: [lease.shardID],
+                action: .undelete, table: fleet.identity.table, shardIDs: [lease.leaseKey],
                 intent: Intent(leaseKey: lease.leaseKey), stored: [:], call: .put(LeaseTable.restored(deed.row, lease)),
                 title: "undo the delete of \(when): put the lease of \(lease.shardID) back at \(lease.checkpoint)",
                 forecast: takersForecast(in: fleet), expectedGap: takeGap(in: fleet),

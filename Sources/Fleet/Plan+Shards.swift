@@ -14,7 +14,8 @@ extension Plan {
     package static func split(
         _ shard: String, at point: SplitPoint = .middle, in fleet: FleetSnapshot
     ) throws(Refusal) -> Plan {
-        let (stream, shard) = try openShard(shard, in: fleet)
+        let (fleet, id) = try fleet.narrowed(to: shard)
+        let (stream, shard) = try openShard(id, in: fleet)
         let range = shard.hashKeyRange
         guard range.start < range.end else {
             throw Refusal(.tooNarrow, "\(shard.shardID) has one hash key only: it cannot be split")
@@ -32,9 +33,10 @@ extension Plan {
         let parts = range.end - range.start
         let share = Double(key - range.start) / max(1, Double(parts)) * 100
         return Plan(
-            action: .split(at: key), table: fleet.identity.table, shardIDs: [shard.shardID],
+            action: .split(at: key), table: fleet.identity.table, shardIDs: [fleet.leaseKey(of: shard.shardID)],
             intent: Intent(leaseKey: nil), stored: [:], call: .split(stream: stream, shard: shard, at: key),
-            title: "split \(shard.shardID) at \(key) (\(Int(share.rounded())) % : \(100 - Int(share.rounded())) %)",
+            title:
+                "split \(fleet.name(of: shard.shardID)) at \(key) (\(Int(share.rounded())) % : \(100 - Int(share.rounded())) %)",
             forecast: reshardForecast([shard.shardID], makes: 2, in: fleet),
             expectedGap: "none: the order of keys is kept",
             expectedDuplicates: "none", isUndoable: false)
@@ -44,7 +46,9 @@ extension Plan {
     package static func merge(
         _ shard: String, with other: String? = nil, in fleet: FleetSnapshot
     ) throws(Refusal) -> Plan {
-        let (stream, shard) = try openShard(shard, in: fleet)
+        let (fleet, id) = try fleet.narrowed(to: shard)
+        let other = other.map { fleet.only != nil && StreamID(leaseKey: $0) == fleet.only ? $0.shardPart : $0 }
+        let (stream, shard) = try openShard(id, in: fleet)
         let neighbour: Shard
         if let other {
             neighbour = try openShard(other, in: fleet).1
@@ -63,13 +67,14 @@ extension Plan {
         }
         let ids = [shard.shardID, neighbour.shardID]
         return Plan(
-            action: .merge(with: neighbour.shardID), table: fleet.identity.table, shardIDs: ids,
+            action: .merge(with: neighbour.shardID), table: fleet.identity.table,
+            shardIDs: ids.map { fleet.leaseKey(of: $0) },
             intent: Intent(leaseKey: nil), stored: [:],
             // The service wants the lower range first.
             call: shard.hashKeyRange.start < neighbour.hashKeyRange.start
                 ? .merge(stream: stream, shard: shard, adjacent: neighbour)
                 : .merge(stream: stream, shard: neighbour, adjacent: shard),
-            title: "merge \(shard.shardID) and \(neighbour.shardID)",
+            title: "merge \(fleet.name(of: shard.shardID)) and \(neighbour.shardID)",
             forecast: reshardForecast(ids, makes: 1, in: fleet), expectedGap: "none: the order of keys is kept",
             expectedDuplicates: "none", isUndoable: false)
     }
@@ -132,6 +137,11 @@ extension Plan {
         }
         return lines
     }
+}
+
+extension String {
+    /// The plain id of a shard in the key of its lease.
+    var shardPart: String { Lease.shardID(of: self) }
 }
 
 extension HashKeyRange {

@@ -77,14 +77,15 @@ extension Plan {
     package static func undo(
         _ shard: String, _ deed: RewindDeed, in fleet: FleetSnapshot
     ) throws(Refusal) -> Plan {
+        let (fleet, shard) = try fleet.narrowed(to: shard)
         let (view, lease) = try rewindable(shard, in: fleet)
         guard deed.from.position != .atTimestamp else {
-            throw Refusal(.sentinel, "\(view.shardID) was at AT_TIMESTAMP, which is never written")
+            throw Refusal(.sentinel, "\(view.fullName) was at AT_TIMESTAMP, which is never written")
         }
         guard deed.isUndoable(at: lease.checkpoint) else {
             throw Refusal(
                 .nothingToUndo,
-                "\(view.shardID) is at \(lease.checkpoint): it was moved again, or is past \(deed.from) already")
+                "\(view.fullName) is at \(lease.checkpoint): it was moved again, or is past \(deed.from) already")
         }
         var plan = plan(.undo(deed), lease, view, in: fleet)
         plan.intent.isEnded = lease.isEnded
@@ -92,7 +93,7 @@ extension Plan {
         plan.call = .update(LeaseTable.rewind(table: fleet.identity.table, lease, to: deed.from))
         plan.title =
             "undo the \(skips(from: deed.from, to: deed.to) ? "advance" : "rewind") of \(CivilTime(deed.at).iso8601): "
-            + "\(view.shardID) from \(lease.checkpoint) to \(deed.from)"
+            + "\(view.fullName) from \(lease.checkpoint) to \(deed.from)"
         plan.forecast = rewindForecast(lease, view, to: deed.from, in: fleet)
         plan.expectedGap = takeGap(in: fleet)
         plan.expectedDuplicates =

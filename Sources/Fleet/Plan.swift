@@ -90,7 +90,7 @@ package struct Plan: Hashable, Sendable {
 
     package var action: Action
     package var table: String
-    /// The shards concerned.
+    /// The shards concerned; the keys of their leases, where the table names its streams.
     package var shardIDs: [String]
     package var intent: Intent
     /// The row as it was last read; empty for a shard action.
@@ -109,6 +109,8 @@ package struct Plan: Hashable, Sendable {
     package var targetReport: ReportPlace?
     /// What a person types to confirm; `nil` where a yes will do.
     package var typed: String?
+    /// The stream of the shard, name or ARN, where it is not the fleet's only one.
+    package var stream: String?
 
     /// The call as lines for a screen: the operation, then its members.
     package var callLines: [String] {
@@ -181,6 +183,8 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
         case noAudit
         case notRead
         case multiStream
+        /// A shard's id that several streams have.
+        case ambiguous
         case beforeBirth
         case sentinel
         case samePosition

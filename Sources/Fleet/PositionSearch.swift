@@ -62,11 +62,13 @@ package struct PositionSearch: Hashable, Sendable {
     }
 
     package var stream: String
+    package var leaseKey: String
     package var shardID: String
     package var start: Start
 
-    package init(stream: String, shardID: String, start: Start) {
+    package init(stream: String, leaseKey: String? = nil, shardID: String, start: Start) {
         self.stream = stream
+        self.leaseKey = leaseKey ?? shardID
         self.shardID = shardID
         self.start = start
     }

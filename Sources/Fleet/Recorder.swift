@@ -16,6 +16,7 @@ package struct Recorder: Sendable {
     /// The rows that the last read of certain ones showed.
     private var rowKeys: [String] = []
     private var shards: [Shard]?
+    private var streams = RecordedStreams()
     private var children = Children()
     private var metrics = RecordedMetrics()
     private var number = 0
@@ -75,6 +76,7 @@ package struct Recorder: Sendable {
                     info, ["shards": self.shards == shards ? nil : .list(shards.map(\.recorded))])
             )
         case .shardListFailed(let error, let info): return ("failed", Self.failed("shards", error, info))
+        case .streamRead(let stream, let answer, let info): return streams.line(stream, answer, info)
         case .streamDescribed(let summary, let info):
             return (
                 "stream",
@@ -230,7 +232,7 @@ package struct Recorder: Sendable {
         ])
     }
 
-    private static func failed(_ what: String, _ error: AWSError, _ info: FleetMachine.CallInfo) -> AWSValue {
+    static func failed(_ what: String, _ error: AWSError, _ info: FleetMachine.CallInfo) -> AWSValue {
         let (type, message, status): (String?, String, Int64?) =
             switch error.cause {
             case .service(let type, let message, let status, _): (type, message, Int64(status))
@@ -246,7 +248,7 @@ package struct Recorder: Sendable {
             ])
     }
 
-    private static func members(
+    static func members(
         _ info: FleetMachine.CallInfo, _ members: KeyValuePairs<String, AWSValue?>
     ) -> AWSValue {
         var value = AWSValue.members(members)
@@ -259,7 +261,7 @@ package struct Recorder: Sendable {
 }
 
 extension Shard {
-    fileprivate var recorded: AWSValue {
+    var recorded: AWSValue {
         .members([
             "id": .string(shardID), "parent": parentShardID.map { .string($0) },
             "adjacent": adjacentParentShardID.map { .string($0) }, "start": .string(String(hashKeyRange.start)),

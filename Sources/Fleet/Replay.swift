@@ -20,6 +20,7 @@ package struct Replay: Sendable {
     private var items: [String: Item] = [:]
     private var rowKeys: [String] = []
     private var shards: [Shard] = []
+    private var streams = RecordedStreams()
     private var children = Children()
     private var metrics = RecordedMetrics()
     private var lineNumber = 1
@@ -100,6 +101,10 @@ package struct Replay: Sendable {
                 shards = read
             }
             return .shardsListed(shards, info)
+        case "named":
+            do {
+                return try streams.read(value).map { .streamRead($0.0, $0.1, info) }
+            } catch { throw malformed("a shard that is none") }
         case "stream":
             return .streamDescribed(
                 StreamSummary(
@@ -190,6 +195,11 @@ package struct Replay: Sendable {
         case "table": return .tableDescriptionFailed(error, info)
         case "cloudwatch": return .metricLagsFailed(error, info)
         case "rows": return .rowsReadFailed(error, info)
+        case "namedShards", "namedSummary":
+            let question = value["what"]?.string == "namedShards" ? StreamQuestion.shards : .summary
+            return value["stream"]?.string.flatMap { StreamID($0) }.map {
+                .streamRead($0, .failed(question, error), info)
+            }
         default: return nil
         }
     }
@@ -205,7 +215,7 @@ extension FleetMachine {
 }
 
 extension Shard {
-    fileprivate init?(recorded value: AWSValue) {
+    init?(recorded value: AWSValue) {
         guard let id = value["id"]?.string, let start = value["start"]?.string.flatMap({ UInt128($0) }),
             let end = value["end"]?.string.flatMap({ UInt128($0) }), start <= end
         else { return nil }

@@ -44,7 +44,7 @@ struct Rerun: Sendable {
             switch effect {
             case .publish(let snapshot): snapshots.append(snapshot)
             case .wake(let time): wakes.append(time)
-            case .scan, .listShards, .describeStream, .describeTable, .readMigrationItem, .readLeader,
+            case .scan, .listShards, .describeStream, .readStream, .describeTable, .readMigrationItem, .readLeader,
                 .readWorkerMetrics, .readRows, .probe, .readMetricLags, .record:
                 break
             }

@@ -29,6 +29,8 @@ struct Row: Sendable {
     var hasMovedSinceCheckpoint = false
     var history: History
     var progress = Progress()
+    /// The place of the stream that its key names; `nil` where the table is of one stream.
+    var stream: Int?
     /// What the stream says of its shard; `nil` where it does not list it.
     var shard: ShardNote?
     /// The first full list without its shard, of those since which no list had it.

@@ -1,3 +1,4 @@
+import Leases
 import Machine
 
 extension StatusReport {
@@ -12,6 +13,7 @@ extension StatusReport {
         page.fleet(snapshot)
         page.lags(snapshot)
         page.problems(snapshot)
+        page.streams(snapshot, shardsMax)
         page.workers(snapshot, workersMax)
         page.shards(snapshot, shardsMax)
         return page.text
@@ -138,6 +140,20 @@ extension PrometheusPage {
         add(
             "workers_left_out", "Workers that have no series, because they are too many.",
             snapshot.workers.count - workers.count)
+    }
+
+    /// Of a table that names its streams.
+    fileprivate mutating func streams(_ snapshot: FleetSnapshot, _ most: Int) {
+        let streams = snapshot.streams.prefix(most)
+        func samples(_ value: (StreamView) -> Double?) -> [Sample] {
+            streams.compactMap { stream in value(stream).map { ([("stream", stream.id.text)], $0) } }
+        }
+        add(
+            "stream_verified", "1 where the stream is proven to be the one of its rows.",
+            samples { $0.match == .verified ? 1 : 0 })
+        add("stream_leases", "Leases that name the stream.", samples { Double($0.leases) })
+        add("stream_retention_seconds", "The stream's retention.", samples { $0.retention?.inSeconds })
+        add("stream_open_shards", "Open shards of the stream.", samples { $0.shards.map { Double($0.open.count) } })
     }
 
     fileprivate mutating func shards(_ snapshot: FleetSnapshot, _ most: Int) {

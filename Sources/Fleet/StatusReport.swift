@@ -40,6 +40,7 @@ package enum StatusReport {
             ("failoverTimeSource", .string(snapshot.failoverTime.source.rawValue)),
             ("retentionHours", snapshot.retention.map { .int($0.wholeMilliseconds / 3_600_000) } ?? .null),
             ("streamState", string(snapshot.streamMatch?.word)), ("streamStateWhy", string(snapshot.streamMatch?.why)),
+            ("streams", .list(snapshot.streams.map { json($0, in: snapshot) })),
             ("leases", .list(snapshot.leases.map(json))), ("workers", .list(snapshot.workers.map(json))),
             ("problems", .list(snapshot.problems.map(json))),
             (
@@ -100,7 +101,8 @@ package enum StatusReport {
         object([
             ("id", .string(problem.id)), ("kind", .string(problem.kind.rawValue)),
             ("severity", .string(problem.severity.name)), ("since", .string(CivilTime(problem.since).iso8601)),
-            ("shardIds", .list(problem.shardIDs.map { .string($0) })), ("message", .string(problem.message)),
+            ("shardIds", .list(problem.shardIDs.map { .string($0) })), ("stream", string(problem.stream)),
+            ("message", .string(problem.message)),
             ("action", string(problem.action?.label)),
         ])
     }
@@ -113,7 +115,7 @@ package enum StatusReport {
 
     static func string(_ text: String?) -> AWSValue { text.map { .string($0) } ?? .null }
     static func int(_ value: Int) -> AWSValue { .int(Int64(value)) }
-    private static func lag(_ lag: Lag?) -> AWSValue { lag.map { .int($0.milliseconds) } ?? .null }
+    static func lag(_ lag: Lag?) -> AWSValue { lag.map { .int($0.milliseconds) } ?? .null }
     private static func seconds(_ duration: Duration?) -> AWSValue { duration.map { rounded($0.inSeconds) } ?? .null }
 
     /// Three decimals; a whole number without any.
@@ -134,11 +136,17 @@ package enum StatusReport {
             ] as [String?]).compactMap { $0 }.joined(separator: "  ")
         ]
         if let line = fleetLine(snapshot) { lines.append(line) }
+        lines += streamLines(snapshot)
+        let names = snapshot.namesStreams
         lines += ["\(snapshot.verdict.word)  \(snapshot.verdict.text)", ""]
         lines += aligned(
-            [["SHARD", "STATE", "OWNER", "LAG", "CHECKPOINT", "AGE", "REC/S", "PROGRESS", "WHY"]]
+            [
+                (names ? ["STREAM"] : []) + [
+                    "SHARD", "STATE", "OWNER", "LAG", "CHECKPOINT", "AGE", "REC/S", "PROGRESS", "WHY",
+                ]
+            ]
                 + snapshot.leases.map { view in
-                    [
+                    (names ? [streamName(view)] : []) + [
                         view.kind == .hole ? "-" : view.shardID, view.state.rawValue, owner(view),
                         words(view.deliveredLag ?? view.checkpointLag), view.checkpoint?.description ?? "-",
                         view.checkpointAge.map(\.brief) ?? "-",
@@ -210,7 +218,7 @@ package enum StatusReport {
             "leaseKey", "shardId", "owner", "checkpointOwner", "state", "checkpoint", "checkpointSubSequenceNumber",
             "checkpointAgeSeconds", "checkpointLagMilliseconds", "deliveredLagMilliseconds", "lagSource",
             "secondsToTrim", "leaseCounter", "counterAgeSeconds", "ownerSwitchesSinceCheckpoint", "startingHashKey",
-            "endingHashKey", "throughputKBps", "why", "progress", "secondsToCatchUp", "catchesUp",
+            "endingHashKey", "throughputKBps", "why", "progress", "secondsToCatchUp", "catchesUp", "stream",
         ]
         var text = columns.joined(separator: ",") + "\r\n"
         for view in snapshot.leases {

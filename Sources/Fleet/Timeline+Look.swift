@@ -24,6 +24,7 @@ extension Timeline {
         private var decoder = RowDecoder()
         private var hasTable = false
         private var standing: [Standing: FleetMachine.Event] = [:]
+        private var named: [StreamID: [StreamQuestion: FleetMachine.Event]] = [:]
         private var clock: (at: Timestamp, time: UnixTime)
         private var rerun: Rerun?
 
@@ -70,6 +71,9 @@ extension Timeline {
                 hear(.happened(event), at: at)
             case .other(let event):
                 if rerun == nil, let kind = Standing(event) { standing[kind] = event }
+                if rerun == nil, let (stream, question) = event.standingStream {
+                    named[stream, default: [:]][question] = event
+                }
                 hear(event, at: at)
             }
         }
@@ -78,7 +82,8 @@ extension Timeline {
             _ = rerun?.hear(event, at: at)
         }
 
-        /// What stood before is told at once, the table last: its time is the right one.
+        /// What stood before is told at once, the table last: its time is the right one. Only of streams that it names
+        /// anything can be told.
         private mutating func start() {
             guard rerun == nil else { return }
             let time = clock.time + (begin - clock.at)
@@ -89,6 +94,11 @@ extension Timeline {
             if hasTable {
                 let info = FleetMachine.CallInfo(wallClock: time, calls: 0)
                 _ = rerun.hear(.scanned(FleetMachine.TablePage(decoder.items), info), at: begin)
+            }
+            for (_, events) in named.sorted(by: { $0.key < $1.key }) {
+                for question in StreamQuestion.allCases {
+                    if let event = events[question] { _ = rerun.hear(event, at: begin) }
+                }
             }
             self.rerun = rerun
         }

@@ -16,6 +16,7 @@ package struct Timeline: Sendable {
     private var passItems: [Item] = []
     private var standing: [Standing: FleetMachine.Event] = [:]
     private var shards: [Shard] = []
+    private var named: [StreamID: [StreamQuestion: FleetMachine.Event]] = [:]
     private var wallClock: UnixTime
     private var keptScan: (at: Timestamp, bytes: Int)?
     /// When the newest event came.
@@ -72,6 +73,15 @@ package struct Timeline: Sendable {
             // An unchanged list is the same array.
             if self.shards != shards { self.shards = shards }
             add(.other(.shardsListed(self.shards, info)), at: now)
+        case .streamRead(let stream, let answer, let info):
+            switch answer {
+            case .shards(let shards):
+                // An unchanged list is the same array.
+                var known = shards
+                if case .streamRead(_, .shards(let old), _)? = named[stream]?[.shards], old == shards { known = old }
+                add(.other(.streamRead(stream, .shards(known), info)), at: now)
+            case .summary, .failed: add(.other(event), at: now)
+            }
         case .streamDescribed, .migrationItemRead, .ownWorkersChanged, .childrenChanged, .shardListFailed,
             .streamDescriptionFailed, .tableDescriptionFailed, .migrationItemFailed, .leaderRead, .leaderFailed,
             .workerMetricsRead, .workerMetricsFailed, .probed, .metricLagsRead, .metricLagsFailed, .rowsReadFailed:
@@ -88,7 +98,10 @@ package struct Timeline: Sendable {
     }
 
     private mutating func add(_ what: Chunk.What, at now: Timestamp) {
-        if case .other(let event) = what, let kind = Standing(event) { standing[kind] = event }
+        if case .other(let event) = what {
+            if let kind = Standing(event) { standing[kind] = event }
+            if let (stream, question) = event.standingStream { named[stream, default: [:]][question] = event }
+        }
         chunks[chunks.count - 1].add(what, at: now)
     }
 
@@ -119,6 +132,11 @@ package struct Timeline: Sendable {
         for kind in Standing.allCases {
             if let event = standing[kind] { chunk.add(.other(event), at: now) }
         }
+        for (_, events) in named.sorted(by: { $0.key < $1.key }) {
+            for question in StreamQuestion.allCases {
+                if let event = events[question] { chunk.add(.other(event), at: now) }
+            }
+        }
         chunks.append(chunk)
         while chunks.count > 1, now - chunks[1].start >= span || bytes > bytesMax { chunks.removeFirst() }
     }
@@ -138,7 +156,7 @@ enum Standing: Int, CaseIterable {
         case .workerMetricsRead: self = .workerMetrics
         case .ownWorkersChanged: self = .workers
         case .childrenChanged: self = .children
-        case .woke, .scanned, .scanFailed, .shardListFailed, .streamDescriptionFailed, .tableDescribed,
+        case .woke, .scanned, .scanFailed, .shardListFailed, .streamDescriptionFailed, .streamRead, .tableDescribed,
             .tableDescriptionFailed, .migrationItemFailed, .leaderFailed, .workerMetricsFailed, .probed, .probeFailed,
             .metricLagsRead, .metricLagsFailed, .happened, .rowWritten, .rowsRead, .rowsReadFailed, .rowsShown,
             .writabilityChanged, .refreshChanged, .refreshRequested, .stopRequested:
@@ -275,6 +293,15 @@ extension Chunk.Entry {
 }
 
 extension FleetMachine.Event {
+    /// What stays true of one of the streams that a table names; `nil` for anything else.
+    var standingStream: (StreamID, StreamQuestion)? {
+        switch self {
+        case .streamRead(let stream, .shards, _): (stream, .shards)
+        case .streamRead(let stream, .summary, _): (stream, .summary)
+        default: nil
+        }
+    }
+
     /// About how much memory it takes; a list of shards is shared with the one before.
     fileprivate var size: Int {
         let own = MemoryLayout<FleetMachine.Event>.stride

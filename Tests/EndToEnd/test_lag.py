@@ -4,7 +4,7 @@ import datetime
 import json
 import signal
 
-from harness import USAGE, client, wait_until
+from harness import client, wait_until
 from test_operate import Fleet
 
 
@@ -33,11 +33,6 @@ def test_a_probe_measures_what_waits_behind_a_worker_that_hangs(bench):
         lags.append(lease["checkpointLagMilliseconds"])
     assert 0 < lags[0] < lags[1], lags
     fleet.worker.process.send(signal.SIGCONT)
-
-
-def test_a_probe_needs_the_stream(bench):
-    ended = bench.run("status", "app", "--lag", "probe", AWS_ENDPOINT_URL="http://127.0.0.1:1")
-    assert ended.returncode == USAGE and "name it with --stream" in ended.stderr
 
 
 def test_cloudwatch_shows_what_workers_publish(bench):

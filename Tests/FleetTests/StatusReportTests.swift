@@ -24,8 +24,9 @@ struct StatusReportTests {
             inOrder(text) == [
                 "version", "application", "stream", "region", "account", "tableArn", "takenAt", "observedSeconds",
                 "generation", "mode", "leader", "leaderHeartbeatAgeSeconds", "migration", "layout", "assignment",
-                "failoverTimeMillis", "failoverTimeSource", "retentionHours", "streamState", "streamStateWhy", "leases",
-                "workers", "problems", "totals", "cost",
+                "failoverTimeMillis", "failoverTimeSource", "retentionHours", "streamState", "streamStateWhy",
+                "streams",
+                "leases", "workers", "problems", "totals", "cost",
             ])
         #expect(text.contains("\"stream\":null"))
         #expect(value["failoverTimeMillis"]?.int == 10_000)
@@ -104,7 +105,7 @@ struct StatusReportTests {
         let lines = StatusReport.text(snapshot, as: .csv).components(separatedByLines: ())
         #expect(lines[0].hasPrefix("leaseKey,shardId,owner,"))
         #expect(lines[1].hasPrefix("\(id(0)),\(id(0)),\"'=cmd(\"\"x\"\"),1\",,LIVE,"))
-        #expect(lines[2].hasSuffix(",STOPPED,,false"))
+        #expect(lines[2].hasSuffix(",STOPPED,,false,"))
         #expect(lines.count == 4)
     }
 }

@@ -99,6 +99,8 @@ struct StreamMatchTests {
             row.leaseKey = "123456789012:\(stream):1700000000:\(id(0))"
             watch.scan([row])
             watch.list([shard(0, of: 1)])
+            watch.send(.tableDescribed(.test(), watch.info()))
+            watch.answerStreams()
             return watch.snapshot.streamMatch
         }
         #expect(named("orders") == .verified)

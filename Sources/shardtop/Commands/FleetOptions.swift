@@ -16,7 +16,8 @@ struct FleetOptions: ParsableArguments {
     @Option(
         help: """
             The stream it reads; a lease table does not name it. Without it nothing is said about the stream; with it \
-            the checkpoints must prove that it is the one.
+            the checkpoints must prove that it is the one. The keys of a table of several streams name them: there it \
+            says which one is looked at, and without it all are.
             """)
     var stream: String?
 
@@ -94,9 +95,13 @@ struct OpenFleet {
 
     /// Watches for `duration` and returns what was seen; where that is nothing, its problems say why.
     func watch(for duration: Duration) async throws -> FleetSnapshot {
-        try await Observer.observe(
+        let snapshot = try await Observer.observe(
             configuration, for: duration, dynamoDB: connection.dynamoDB,
-            kinesis: stream == nil ? nil : connection.kinesis, cloudWatch: connection.cloudWatch, time: connection.time)
+            kinesis: connection.kinesis, cloudWatch: connection.cloudWatch, time: connection.time)
+        if configuration.measures.contains(.probe), stream == nil, snapshot.scans > 0, !snapshot.namesStreams {
+            throw Failure("--lag probe reads the stream's shards: name it with --stream", status: .usage)
+        }
+        return snapshot
     }
 
     /// Watches for `duration` and returns what was seen, or fails with the reason that nothing was.
@@ -107,7 +112,7 @@ struct OpenFleet {
                 snapshot.problems.first?.message
                     ?? "table \(configuration.identity.table) could not be read\(connection.place)")
         }
-        if let stream, snapshot.shards == nil, !snapshot.isShardListDenied {
+        if let stream, snapshot.shards == nil, snapshot.streams.isEmpty, !snapshot.isShardListDenied {
             throw Failure(
                 snapshot.problems.first { $0.kind == .stream }?.message
                     ?? "stream \(stream) could not be listed\(connection.place)")

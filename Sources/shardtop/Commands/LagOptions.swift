@@ -7,15 +7,13 @@ struct LagOptions: ParsableArguments {
         help: """
             Measure lags, not only estimate them from checkpoints. probe: read the one record after each checkpoint, \
             at most once in 10 s a shard and 20 calls a second in all, fewer when throttled; it shares the shard's \
-            five reads a second with its consumers, and needs --stream. cloudwatch: read what KCL workers publish, at \
-            most 100 metrics a minute, which AWS bills. May be given twice.
+            five reads a second with its consumers, and needs --stream unless the table names its streams. \
+            cloudwatch: read what KCL workers publish, at most 100 metrics a minute, which AWS bills. May be given \
+            twice.
             """)
     var lag: [LagMeasure] = []
 
-    func apply(to configuration: inout FleetConfiguration) throws {
-        guard !lag.contains(.probe) || configuration.identity.stream != nil else {
-            throw Failure("--lag probe reads the stream's shards: name it with --stream", status: .usage)
-        }
+    func apply(to configuration: inout FleetConfiguration) {
         configuration.measures = Set(lag)
     }
 }

@@ -88,6 +88,7 @@ extension LeaseCommand {
             let snapshot = try await fleet.observe(for: observe)
             try await action.perform(
                 {
+                    let shard = try snapshot.leaseKey(meantBy: shard)
                     let deed = try Deed.last(of: shard, in: audit, snapshot.identity)
                     return try Plan.undo(shard, deed, in: snapshot)
                 }, fleet.actor)

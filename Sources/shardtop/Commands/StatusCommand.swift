@@ -50,14 +50,14 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
         var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
         try refresh.apply(to: &fleet)
-        try lag.apply(to: &fleet.configuration)
+        lag.apply(to: &fleet.configuration)
         try await follow(fleet, until: interruption)
     }
 
     private func once() async throws {
         var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
-        try lag.apply(to: &fleet.configuration)
+        lag.apply(to: &fleet.configuration)
         let snapshot = try await fleet.observe(for: observe)
         if format == nil, accessible ?? fleet.settings.flag(.accessible) {
             return Narrator.report(snapshot).forEach(Output.print)
@@ -71,7 +71,7 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
             of: FleetSnapshot.self, bufferingPolicy: .bufferingNewest(1))
         let observer = Observer(
             fleet.configuration, dynamoDB: fleet.connection.dynamoDB,
-            kinesis: fleet.stream == nil ? nil : fleet.connection.kinesis, cloudWatch: fleet.connection.cloudWatch,
+            kinesis: fleet.connection.kinesis, cloudWatch: fleet.connection.cloudWatch,
             time: fleet.connection.time,
             publish: { continuation.yield($0) })
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -52,7 +52,7 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
         var fleet = try await self.fleet.open(host)
         defer { fleet.close() }
         try refresh.apply(to: &fleet)
-        try lag.apply(to: &fleet.configuration)
+        lag.apply(to: &fleet.configuration)
         if fleet.configuration.identity.isWritable { try fleet.settings.check(reason: reason) }
         let recording = try record.map { try LineFile($0, truncating: true) }
         if let interruption {
@@ -112,7 +112,7 @@ enum FleetScreen {
         let screen = try Screen(options, purpose: purpose, host: host, time: connection.time, doors: doors)
         let observer = Observer(
             configuration, dynamoDB: connection.dynamoDB,
-            kinesis: configuration.identity.stream == nil ? nil : connection.kinesis, cloudWatch: connection.cloudWatch,
+            kinesis: connection.kinesis, cloudWatch: connection.cloudWatch,
             time: connection.time,
             record: recording?.recorder, heard: { past.note($0, at: $1) },
             publish: { screen.show($0) })

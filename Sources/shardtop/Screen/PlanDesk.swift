@@ -53,9 +53,8 @@ struct PlanDesk: Sendable {
                 return try Plan.rewind(after: search, found, in: newest() ?? snapshot)
             }
         case .undo(let lease):
-            let shard = snapshot.leases.first { $0.id == lease }?.shardID ?? lease
             let deed = try Deed.last(
-                of: shard, in: try AuditFile.lines(host), snapshot.identity, notBefore: since)
+                of: lease, in: try AuditFile.lines(host), snapshot.identity, notBefore: since)
             return try Plan.undo(lease, deed, in: snapshot)
         case .create(let shard): return try Plan.create(shard, in: snapshot)
         case .delete(let lease): return try Plan.delete(lease, in: snapshot)

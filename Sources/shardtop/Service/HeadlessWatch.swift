@@ -33,7 +33,7 @@ struct HeadlessWatch {
         let (newest, time, recording) = (newest, fleet.connection.time, recording)
         let observer = Observer(
             fleet.configuration, dynamoDB: fleet.connection.dynamoDB,
-            kinesis: fleet.stream == nil ? nil : fleet.connection.kinesis, cloudWatch: fleet.connection.cloudWatch,
+            kinesis: fleet.connection.kinesis, cloudWatch: fleet.connection.cloudWatch,
             time: time,
             record: recording?.recorder,
             publish: { newest.set($0, at: time.now()) })
