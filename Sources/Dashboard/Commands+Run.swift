@@ -63,11 +63,12 @@ extension Model {
         let found = snapshot.leases.filter { lease in
             guard lease.kind != .hole else { return false }
             let short = Format.shard(lease.shardID)
-            return short == text || number != nil && UInt64(short) == number
+            return short == text || lease.stream != nil && Format.shard(lease.key) == text
+                || number != nil && UInt64(short) == number
         }
         if found.count == 1 { return .success(found[0]) }
         if found.count > 1 { return .failure(Unknown("\(text) means \(found.count) shards; give the whole id")) }
-        let names = snapshot.leases.prefix(5000).map { Format.shard($0.shardID) }
+        let names = snapshot.leases.prefix(5000).map { Format.shard($0.key) }
         let nearest = CommandPalette.nearest(text, in: names)
         return .failure(Unknown("no shard \(text) in this table" + (nearest.map { "; did you mean \($0)?" } ?? "")))
     }
@@ -96,7 +97,7 @@ extension Model {
             switch find(shard: text) {
             case .success(let lease): chosen = lease
             // A lease that was deleted has no line any more; what was done to it is told by the audit.
-            case .failure where command.name == .undo && text.hasPrefix("shardId-"):
+            case .failure where command.name == .undo && text.contains("shardId-"):
                 return undo(gone: text)
             case .failure(let unknown):
                 say(.warning, unknown.message)
@@ -140,7 +141,7 @@ extension Model {
         }
         if command.name == .completeHandoff {
             guard lease.checkpointOwner != nil else {
-                say(.warning, "\(Format.shard(lease.shardID)) is not being handed over: there is nothing to complete")
+                say(.warning, "\(Format.shard(lease.key)) is not being handed over: there is nothing to complete")
                 return []
             }
             return request(.completeHandoff(lease: lease.id))
@@ -163,13 +164,13 @@ extension Model {
             case .rewind: return try rewind(lease, to: rest.joined(separator: " "))
             case .split:
                 guard argument == "at", rest.count > 1 else { throw Unknown("usage: :\(command.usage)") }
-                return request(.split(shard: lease.shardID, at: try splitKey(rest[1], in: lease)))
+                return request(.split(shard: lease.key, at: try splitKey(rest[1], in: lease)))
             case .merge:
                 let other = try find(shard: argument).get()
-                guard neighbours(of: lease).contains(other.shardID) else {
+                guard neighbours(of: lease).contains(other.key) else {
                     throw Unknown("the keys of \(other.shardID) do not adjoin those of \(lease.shardID)")
                 }
-                return request(.merge(shard: lease.shardID, adjacent: other.shardID))
+                return request(.merge(shard: lease.key, adjacent: other.key))
             default: throw Unknown("usage: :\(command.usage)")
             }
         } catch let unknown as Unknown {
@@ -291,10 +292,11 @@ extension Model {
     /// The shards as listed now.
     private func exportText(isCSV: Bool) -> String {
         guard let snapshot else { return "" }
-        let columns: [ShardColumn] = [
-            .shard, .owner, .state, .lag, .checkpointLag, .checkpoint, .subSequence, .age, .heartbeat, .records,
-            .kilobytes, .switches, .counter,
-        ]
+        let columns: [ShardColumn] =
+            (snapshot.namesStreams ? [.stream] : []) + [
+                .shard, .owner, .state, .lag, .checkpointLag, .checkpoint, .subSequence, .age, .heartbeat, .records,
+                .kilobytes, .switches, .counter,
+            ]
         var text = isCSV ? columns.map(\.name).joined(separator: ",") : columns.map(\.title).joined(separator: "\t")
         text += "\n"
         for row in rows.shards {

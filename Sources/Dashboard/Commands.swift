@@ -170,7 +170,7 @@ enum CommandPalette {
         switch argument {
         case .shard:
             return model.rows.shards.prefix(2000).map { snapshot.leases[$0] }.filter { $0.kind != .hole }
-                .map { Format.shard($0.shardID) }
+                .map { Format.shard($0.key) }
         case .worker: return snapshot.workers.prefix(2000).map(\.workerID)
         case .theme: return model.configuration.themes
         case .column: return ["default"] + ShardColumn.sortable.map(\.name)

@@ -8,7 +8,7 @@ extension Frame {
         let width = min(buffer.width - 8, 76)
         let text = look.style(.text)
         let lease = ids.count == 1 ? model.lease(id: ids[0]) : nil
-        let name = lease.map { Format.shard($0.shardID) } ?? "\(ids.count) shards"
+        let name = lease.map { Format.shard($0.key) } ?? "\(ids.count) shards"
         var lines: [[Span]] = []
         func entry(_ name: String, _ content: String) {
             for (index, line) in content.asASCII(symbols).wrapped(to: width - 14).enumerated() {

@@ -18,12 +18,17 @@ struct FamilyTree {
         self.leaseOfShard = leaseOfShard
         var ties: Set<Tie> = []
         for index in leases.indices where leases[index].kind != .hole {
-            for parent in leases[index].parents { ties.insert(Tie(parent: parent, child: leases[index].shardID)) }
-            for child in leases[index].children { ties.insert(Tie(parent: leases[index].shardID, child: child)) }
+            let key = leases[index].key
+            // The families of several streams are apart, though their shards have the same ids.
+            let prefix = leases[index].stream == nil ? "" : key.dropLast(leases[index].shardID.count)
+            for parent in leases[index].parents { ties.insert(Tie(parent: prefix + parent, child: key)) }
+            for child in leases[index].children { ties.insert(Tie(parent: key, child: prefix + child)) }
         }
-        if let tree = snapshot.shards {
-            for (parent, children) in tree.children {
-                for child in children { ties.insert(Tie(parent: parent, child: child)) }
+        var trees = snapshot.streams.map { (prefix: $0.id.leaseKey(""), tree: $0.shards) }
+        trees.append(("", snapshot.shards))
+        for (prefix, tree) in trees {
+            for (parent, children) in tree?.children ?? [:] {
+                for child in children { ties.insert(Tie(parent: prefix + parent, child: prefix + child)) }
             }
         }
         for tie in ties.sorted(by: { ($0.parent, $0.child) < ($1.parent, $1.child) }) {
@@ -31,9 +36,10 @@ struct FamilyTree {
             children[tie.parent, default: []].append(tie.child)
         }
         // Kinesis says which of two parents is the first; the family hangs below that one.
-        if let tree = snapshot.shards {
-            for (child, unordered) in parents where unordered.count > 1 {
-                let listed = (tree[child]?.parentShardIDs ?? []).filter(unordered.contains)
+        for (child, unordered) in parents where unordered.count > 1 {
+            for (prefix, tree) in trees where child.hasPrefix(prefix) {
+                let ids = tree?[String(child.dropFirst(prefix.count))]?.parentShardIDs ?? []
+                let listed = ids.map { prefix + $0 }.filter(unordered.contains)
                 if listed.count == unordered.count { parents[child] = listed }
             }
         }

@@ -1,10 +1,10 @@
 import Fleet
 import Machine
 
-/// What a person typed after `/`. Terms between blanks must all match; in each
-/// `!term` is the inverse, `~term` needs the letters in order only, `owner:x`, `state:x`, `shard:x` look at one field,
-/// `lag>30s`, `age>5m`, `beat>10s`, `rate<1`, `kbps>100` compare, and in plain terms `.`, `x*`, `^`, `$` and `a|b` work
-/// as in regular expressions. Case does not matter.
+/// What a person typed after `/`. Terms between blanks must all match; in each `!term` is the inverse, `~term` needs
+/// the letters in order only, `owner:x`, `state:x`, `shard:x`, `stream:x` look at one field, `lag>30s`, `age>5m`,
+/// `beat>10s`, `rate<1`, `kbps>100` compare, and in plain terms `.`, `x*`, `^`, `$` and `a|b` work as in regular
+/// expressions. Case does not matter.
 struct RowFilter: Hashable, Sendable {
     struct Term: Hashable, Sendable {
         enum Kind: Hashable, Sendable {
@@ -20,7 +20,7 @@ struct RowFilter: Hashable, Sendable {
     let text: String
     let terms: [Term]
 
-    static let fields = ["shard", "owner", "state"]
+    static let fields = ["shard", "stream", "owner", "state"]
     static let numbers = ["lag", "cplag", "age", "beat", "rate", "kbps"]
 
     init(_ text: String) {
@@ -95,6 +95,7 @@ struct RowFilter: Hashable, Sendable {
         var texts: [String]
         switch field {
         case "shard": texts = [lease.shardID]
+        case "stream": texts = [lease.streamName, lease.stream].compactMap { $0 }
         case "owner": texts = [lease.owner, lease.checkpointOwner].compactMap { $0 }
         case "state": texts = [lease.state.rawValue]
         default:

@@ -6,6 +6,8 @@ import Machine
 /// A column of the shards pane.
 package enum ShardColumn: String, Hashable, Sendable, CaseIterable {
     case mark
+    /// The stream of the row, where the table names several.
+    case stream
     case shard
     case owner
     case state
@@ -28,6 +30,7 @@ package enum ShardColumn: String, Hashable, Sendable, CaseIterable {
     var title: String {
         switch self {
         case .mark: ""
+        case .stream: "STREAM"
         case .shard: "SHARD"
         case .owner: "OWNER"
         case .state: "STATE"
@@ -57,8 +60,8 @@ package enum ShardColumn: String, Hashable, Sendable, CaseIterable {
         case .checkpointLag: "cplag"
         case .subSequence: "sub"
         case .hashRange: "hash"
-        case .shard, .owner, .state, .lag, .history, .checkpoint, .age, .child, .heartbeat, .switches, .counter,
-            .parents:
+        case .stream, .shard, .owner, .state, .lag, .history, .checkpoint, .age, .child, .heartbeat, .switches,
+            .counter, .parents:
             rawValue
         }
     }
@@ -69,7 +72,7 @@ package enum ShardColumn: String, Hashable, Sendable, CaseIterable {
     /// What a person looks for first: the largest of numbers, the smallest of names.
     var startsAscending: Bool {
         switch self {
-        case .shard, .owner, .state, .checkpoint, .parents, .hashRange: true
+        case .stream, .shard, .owner, .state, .checkpoint, .parents, .hashRange: true
         case .mark, .lag, .history, .age, .child, .records, .kilobytes, .checkpointLag, .heartbeat, .switches,
             .subSequence,
             .counter:
@@ -95,6 +98,7 @@ struct RowOrder: Hashable, Sendable {
         }
         switch column {
         case .mark: return sorted(rows) { leases[$0].severity.map { Double($0.rawValue) } }
+        case .stream: return sorted(rows) { leases[$0].streamName }
         case .shard: return sorted(rows) { leases[$0].shardID }
         case .owner: return sorted(rows) { leases[$0].owner }
         case .state: return sorted(rows) { leases[$0].state.rank }

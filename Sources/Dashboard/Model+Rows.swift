@@ -30,7 +30,7 @@ struct Rows: Sendable {
 
     struct Name: Hashable, Sendable {
         var id: String
-        var shardID: String
+        var key: String
         var isHole: Bool
     }
 
@@ -47,7 +47,7 @@ struct Rows: Sendable {
     /// Newest first.
     var events: [Int] = []
     var problems: [Int] = []
-    /// The first row of each shard.
+    /// The first row of each shard, by `LeaseView.key`.
     var leaseOfShard: [String: Int] = [:]
     var leaseOfID: [String: Int] = [:]
     /// Every shard has one of Kinesis's own names.
@@ -59,12 +59,12 @@ struct Rows: Sendable {
         leaseOfShard.reserveCapacity(leases.count)
         for index in leases.indices {
             let name = Name(
-                id: leases[index].id, shardID: leases[index].shardID, isHole: leases[index].kind == .hole)
+                id: leases[index].id, key: leases[index].key, isHole: leases[index].kind == .hole)
             names.append(name)
             leaseOfID[name.id] = index
             guard !name.isHole else { continue }
-            leaseOfShard[name.shardID] = index
-            if hasStandardNames && Format.shard(name.shardID).utf8.count > 6 { hasStandardNames = false }
+            leaseOfShard[name.key] = index
+            if hasStandardNames && Format.shard(leases[index].shardID).utf8.count > 6 { hasStandardNames = false }
         }
     }
 }
@@ -95,7 +95,7 @@ extension Model {
         // By index: a lease is large, and copying each to look at two of its names would be most of the work.
         for index in leases.indices {
             let name = rows.names[index]
-            guard leases[index].id == name.id, leases[index].shardID == name.shardID,
+            guard leases[index].id == name.id, leases[index].key == name.key,
                 (leases[index].kind == .hole) == name.isHole
             else { return false }
         }
@@ -153,10 +153,17 @@ extension Model {
         var open: [Rows.Part] = []
         var draining: [Rows.Part] = []
         open.reserveCapacity(leases.count)
+        // Streams stand side by side, each with its whole space.
+        let places = Dictionary(
+            uniqueKeysWithValues: snapshot.streams.enumerated().map { ($1.id.text, Double($0)) })
+        let count = Double(max(1, places.count))
         for index in leases.indices {
             let state = leases[index].state
             guard state != .ended, state != .orphan, let range = leases[index].hashKeyRange else { continue }
-            let part = Rows.Part(start: fraction(range.start), end: fraction(range.end), lease: index)
+            let first = places.isEmpty ? 0 : leases[index].stream.flatMap { places[$0] } ?? 0
+            let part = Rows.Part(
+                start: (first + fraction(range.start)) / count, end: (first + fraction(range.end)) / count, lease: index
+            )
             let isOpen = leases[index].kind == .hole || leases[index].isOpen ?? true
             if isOpen { open.append(part) } else { draining.append(part) }
         }

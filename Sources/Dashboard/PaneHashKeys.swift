@@ -9,7 +9,7 @@ extension Frame {
         if let lease = model.lease(id: model.selectedLease), let range = lease.hashKeyRange {
             let share = Double(range.end - range.start) / 0x1p128
             footer = [
-                Span("\(lease.kind == .hole ? "hole" : Format.shard(lease.shardID)) ", look.style(.title)),
+                Span("\(lease.kind == .hole ? "hole" : Format.shard(lease.key)) ", look.style(.title)),
                 Span("\(Format.hashKey(range.start))-\(Format.hashKey(range.end)) ", look.style(.text)),
                 Span(Format.share(share), look.style(.notice)),
             ]
@@ -134,7 +134,7 @@ extension Frame {
                 lease.kind == .hole
                 ? look.style(.leaseHole) : lease.owner == nil ? look.style(.leaseFree) : ownerStyle(lease.owner)
             let tick = symbols.isASCII ? "|" : "▏"
-            var text = lease.kind == .hole ? "HOLE" : Format.shard(lease.shardID)
+            var text = lease.kind == .hole ? "HOLE" : Format.shard(lease.key)
             if room.width >= text.columns + 2 {
                 let owner = lease.owner ?? (lease.kind == .hole ? "" : lease.state.rawValue)
                 if room.width >= text.columns + min(owner.columns, 6) + 3 { text += " " + owner }
@@ -163,7 +163,7 @@ extension Frame {
             guard !room.isEmpty else { continue }
             let state = StateLook(lease.state, isASCII: symbols.isASCII)
             buffer.fill(room, style: look.style(.leaseDrain), scalar: symbols.isASCII ? "=" : "╌")
-            let text = " \(Format.shard(lease.shardID)) \(state.symbol) \(lease.state.rawValue) "
+            let text = " \(Format.shard(lease.key)) \(state.symbol) \(lease.state.rawValue) "
             if room.width >= text.columns + 2 {
                 buffer.write(text, x: room.x + 1, y: room.y, style: look.style(state.role), clip: room)
             }

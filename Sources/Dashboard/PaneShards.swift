@@ -9,10 +9,14 @@ enum ShardsTable {
     struct Traits: Hashable {
         var hasStandardNames: Bool
         var hasChildren: Bool
+        /// The table names the streams of its rows.
+        var hasStreams = false
         var isASCII: Bool
 
         /// The columns that there may be, in their order.
-        var columns: [ShardColumn] { ShardColumn.allCases.filter { hasChildren || $0 != .child } }
+        var columns: [ShardColumn] {
+            ShardColumn.allCases.filter { (hasChildren || $0 != .child) && (hasStreams || $0 != .stream) }
+        }
     }
 
     /// `width` is that of the whole table: with more room the history shows more of itself.
@@ -20,6 +24,7 @@ enum ShardsTable {
         let title = column.title
         return switch column {
         case .mark: Column(title, min: traits.isASCII ? 2 : 1)
+        case .stream: Column(title, min: 8, max: 24, weight: 1, keeping: .ends)
         case .shard:
             traits.hasStandardNames
                 ? Column(title, min: 6) : Column(title, min: 10, max: 32, weight: 2, keeping: .tail)
@@ -74,6 +79,7 @@ enum ShardsTable {
         func seconds(_ age: Duration?) -> String { age.map { Format.decimals($0.inSeconds, 1) } ?? "" }
         return switch column {
         case .mark: lease.severity?.name ?? ""
+        case .stream: lease.streamName ?? ""
         case .shard: lease.shardID
         case .owner: lease.owner ?? ""
         case .state: lease.state.rawValue
@@ -97,7 +103,8 @@ enum ShardsTable {
 extension Model {
     func shardsTraits(isASCII: Bool) -> ShardsTable.Traits {
         ShardsTable.Traits(
-            hasStandardNames: rows.hasStandardNames, hasChildren: snapshot?.children.isEmpty == false, isASCII: isASCII)
+            hasStandardNames: rows.hasStandardNames, hasChildren: snapshot?.children.isEmpty == false,
+            hasStreams: snapshot?.namesStreams == true, isASCII: isASCII)
     }
 }
 
@@ -121,7 +128,7 @@ extension Frame {
         if let lease = model.lease(id: model.selectedLease) {
             let role = StateLook(lease.state, isASCII: symbols.isASCII).role
             footer = [
-                Span("\(Format.shard(lease.shardID)) ", look.style(.title)),
+                Span("\(Format.shard(lease.key)) ", look.style(.title)),
                 Span("\(lease.state.rawValue) ", look.style(role)), Span(why(lease), look.style(.text)),
             ]
         }
@@ -186,6 +193,7 @@ extension Frame {
             guard let severity = lease.severity, severity > .info else { return .empty }
             let mark = SeverityLook(severity, symbols)
             return .text(mark.symbol, look.style(mark.role))
+        case .stream: return .text(lease.streamName ?? "", look.style(.dim))
         case .shard:
             let isMarked = model.marked.contains(lease.id)
             return .text(

@@ -23,10 +23,10 @@ extension Model {
         case .steal, .evict, .release, .rewind, .undo: return leaseObstacle(to: action, on: lease)
         case .create:
             return lease.kind == .shard
-                ? nil : "\(Format.shard(lease.shardID)) has a lease; C is for a shard that lacks one"
+                ? nil : "\(Format.shard(lease.key)) has a lease; C is for a shard that lacks one"
         case .delete:
             return lease.state == .orphan
-                ? nil : "\(Format.shard(lease.shardID)) is no ORPHAN; only a lease whose shard is gone is deleted"
+                ? nil : "\(Format.shard(lease.key)) is no ORPHAN; only a lease whose shard is gone is deleted"
         case .assign: return assignObstacle(lease, snapshot)
         case .split, .merge: return shardObstacle(to: action, on: lease, snapshot)
         default: return nil
@@ -34,7 +34,7 @@ extension Model {
     }
 
     private func leaseObstacle(to action: Action, on lease: LeaseView) -> String? {
-        let name = Format.shard(lease.shardID)
+        let name = Format.shard(lease.key)
         guard lease.kind == .lease else { return "\(name) has no lease" }
         // A rewind says itself when an ended shard may be read again.
         if lease.state == .ended, action != .rewind, action != .undo {
@@ -59,8 +59,10 @@ extension Model {
     }
 
     private func shardObstacle(to action: Action, on lease: LeaseView, _ snapshot: FleetSnapshot) -> String? {
-        let name = Format.shard(lease.shardID)
-        guard snapshot.shards != nil else { return "the stream is not known; start again with --stream" }
+        let name = Format.shard(lease.key)
+        guard snapshot.shards != nil || snapshot.stream(of: lease)?.shards != nil else {
+            return "the stream is not known; start again with --stream"
+        }
         if lease.kind == .hole { return "a hole is no shard" }
         if lease.isOpen == false { return "\(name) is closed: it was split or merged already" }
         if action == .merge, neighbours(of: lease).isEmpty { return "\(name) has no open neighbour to merge with" }
@@ -75,13 +77,13 @@ extension Model {
         func neighbour(_ part: Int) -> LeaseView? {
             guard rows.hashParts.indices.contains(part) else { return nil }
             let other = snapshot.leases[rows.hashParts[part].lease]
-            return other.isOpen == true && other.kind != .hole ? other : nil
+            return other.isOpen == true && other.kind != .hole && other.stream == lease.stream ? other : nil
         }
         let below = neighbour(part - 1).flatMap { other in
-            range.start > 0 && other.hashKeyRange?.end == range.start - 1 ? other.shardID : nil
+            range.start > 0 && other.hashKeyRange?.end == range.start - 1 ? other.key : nil
         }
         let above = neighbour(part + 1).flatMap { other in
-            range.end < .max && other.hashKeyRange?.start == range.end + 1 ? other.shardID : nil
+            range.end < .max && other.hashKeyRange?.start == range.end + 1 ? other.key : nil
         }
         return [below, above].compactMap { $0 }
     }
@@ -102,7 +104,7 @@ extension Model {
             if targets.count == 1 { return request(.steal(lease: lease.id, worker: targets[0])) }
             overlay = .picker(
                 Picker(
-                    kind: .stealTo(lease: lease.id), title: "steal \(Format.shard(lease.shardID)) to", choices: targets)
+                    kind: .stealTo(lease: lease.id), title: "steal \(Format.shard(lease.key)) to", choices: targets)
             )
             return []
         case .evict: return request(.evict(lease: lease.id))
@@ -112,15 +114,15 @@ extension Model {
             askPosition(of: [lease])
             return []
         case .undo: return request(.undo(lease: lease.id))
-        case .create: return request(.create(shard: lease.shardID))
+        case .create: return request(.create(shard: lease.key))
         case .delete: return request(.delete(lease: lease.id))
-        case .split: return request(.split(shard: lease.shardID, at: nil))
+        case .split: return request(.split(shard: lease.key, at: nil))
         case .merge:
             let neighbours = neighbours(of: lease)
-            if neighbours.count == 1 { return request(.merge(shard: lease.shardID, adjacent: neighbours[0])) }
+            if neighbours.count == 1 { return request(.merge(shard: lease.key, adjacent: neighbours[0])) }
             overlay = .picker(
                 Picker(
-                    kind: .mergeWith(shard: lease.shardID), title: "merge \(Format.shard(lease.shardID)) with",
+                    kind: .mergeWith(shard: lease.key), title: "merge \(Format.shard(lease.key)) with",
                     choices: neighbours))
             return []
         default: return []

@@ -5,7 +5,7 @@ import Leases
 extension Model {
     /// Why the lease cannot be given to another worker, or its handover be completed.
     func assignObstacle(_ lease: LeaseView, _ snapshot: FleetSnapshot) -> String? {
-        let name = Format.shard(lease.shardID)
+        let name = Format.shard(lease.key)
         guard lease.kind == .lease else { return "\(name) has no lease" }
         if lease.state == .ended { return "\(name) was read to its end (SHARD_END); nobody needs its lease" }
         if let refusal = Plan.whyNotAssignable(snapshot) { return refusal.description }
@@ -21,7 +21,7 @@ extension Model {
         if targets.count == 1 { return request(.assign(lease: lease.id, worker: targets[0], isHard: false)) }
         overlay = .picker(
             Picker(
-                kind: .assignTo(lease: lease.id), title: "assign \(Format.shard(lease.shardID)) to", choices: targets))
+                kind: .assignTo(lease: lease.id), title: "assign \(Format.shard(lease.key)) to", choices: targets))
         return []
     }
 }

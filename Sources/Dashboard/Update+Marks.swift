@@ -72,7 +72,7 @@ extension Model {
         case .evict: return request(.several(ids.map { .evict(lease: $0) }))
         case .release: return request(.several(ids.map { .release(lease: $0) }))
         case .undo: return request(.several(ids.map { .undo(lease: $0) }))
-        case .create: return request(.several(leases.map { .create(shard: $0.shardID) }))
+        case .create: return request(.several(leases.map { .create(shard: $0.key) }))
         case .delete: return request(.several(ids.map { .delete(lease: $0) }))
         case .rewind:
             askPosition(of: leases)
@@ -96,7 +96,7 @@ extension Model {
     /// What stands against any action, in a sentence. What is wrong with one of the shards is said by its plan.
     private var generalObstacle: String? {
         guard let lease = markedLeases.first, let why = obstacle(to: .evict, on: lease) else { return nil }
-        return why.hasPrefix(Format.shard(lease.shardID)) ? nil : why
+        return why.hasPrefix(Format.shard(lease.key)) ? nil : why
     }
 
     // MARK: A set of plans

@@ -62,6 +62,12 @@ extension Frame {
             if snapshot.streamMatch == .verified, !identity.isDemo {
                 name.append(Span(" \(symbols.check)", look.style(.ok)))
             }
+        } else if snapshot.namesStreams {
+            let count = snapshot.streams.count
+            name += [Span(" \(symbols.bothWays) ", dim), Span("\(count) stream\(count == 1 ? "" : "s")", text)]
+            if snapshot.streams.allSatisfy({ $0.match == .verified }) {
+                name.append(Span(" \(symbols.check)", look.style(.ok)))
+            }
         } else {
             name.append(Span(" (stream unknown)", dim))
         }
@@ -70,6 +76,10 @@ extension Frame {
             let role: Theme.Role = if case .foreign = match { .critical } else { .warning }
             segments.append(Segment(spans: [Span(match.word, look.style(role))], priority: 1))
             segments.append(Segment(spans: [Span("(\(why))", dim)], priority: 6))
+        }
+        let unsure = identity.stream == nil ? snapshot.streams.count { $0.match != .verified } : 0
+        if unsure > 0 {
+            segments.append(Segment(spans: [Span("\(unsure) unverified", look.style(.warning))], priority: 1))
         }
         if identity.isDemo {
             segments.append(Segment(spans: [Span(" DEMO ", look.style(.demo))], priority: 0))

@@ -48,7 +48,7 @@ struct DetailLines {
         addReport(lease, model)
         addProgress(lease)
         addFamily(lease, model)
-        for problem in model.snapshot?.problems ?? [] where problem.shardIDs.contains(lease.shardID) {
+        for problem in model.snapshot?.problems ?? [] where problem.shardIDs.contains(lease.key) {
             lines.append(.blank)
             lines.append(.heading("\(problem.kind.rawValue), \(problem.severity.name), for \(problem.age.brief)"))
             for line in Format.sentence(problem.message).wrapped(to: width) { lines.append(.text(line, .text)) }
@@ -137,11 +137,12 @@ struct DetailLines {
             add("hash keys", "\(Format.hashKey(range.start))-\(Format.hashKey(range.end)), \(Format.share(share))")
         }
         if let isOpen = lease.isOpen { add("shard", isOpen ? "open" : "closed") }
+        let prefix = lease.key.dropLast(lease.shardID.count)
         for parent in lease.parents {
-            lines.append(.family("parent", shard: parent, model.lease(shard: parent)?.state))
+            lines.append(.family("parent", shard: prefix + parent, model.lease(shard: prefix + parent)?.state))
         }
         for child in lease.children {
-            lines.append(.family("child", shard: child, model.lease(shard: child)?.state))
+            lines.append(.family("child", shard: prefix + child, model.lease(shard: prefix + child)?.state))
         }
     }
 }
@@ -160,8 +161,8 @@ extension Frame {
             return
         }
         let lines = DetailLines(model).lines
-        let title = lease.kind == .hole ? "hole" : Format.shard(lease.shardID)
-        let full = lease.shardID == title ? [] : [Span(lease.shardID, look.style(.dim))]
+        let title = lease.kind == .hole ? "hole" : Format.shard(lease.key)
+        let full = lease.key == title ? [] : [Span(lease.key, look.style(.dim))]
         let area = Panel(title: "shards \(symbols.pointer) \(title)", note: full, border: .shardsBorder, hasFocus: true)
             .draw(in: parts.text, on: &buffer, look: look).inset(columns: 1)
         for row in 0..<area.height where detail.offset + row < lines.count {
@@ -243,7 +244,7 @@ extension Frame {
         guard rect.height >= 3 else { return }
         let area = Panel(title: "its events", border: .logBorder).draw(in: rect, on: &buffer, look: look)
         let events = (model.snapshot?.events ?? []).reversed().lazy
-            .filter { $0.event.shardID == lease.shardID && !EventWord($0.event.kind).isChatter }.prefix(area.height)
+            .filter { $0.event.shardID == lease.key && !EventWord($0.event.kind).isChatter }.prefix(area.height)
         var row = 0
         for logged in events {
             buffer.write(

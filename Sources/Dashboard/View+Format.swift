@@ -92,8 +92,9 @@ enum Format {
     static func sentence(_ text: String) -> String {
         guard text.contains("shardId-") else { return text }
         return text.split(separator: " ", omittingEmptySubsequences: false).map { word in
-            guard word.hasPrefix("shardId-") else { return String(word) }
+            guard word.contains("shardId-") else { return String(word) }
             let end = word.lastIndex { $0.isNumber }.map { word.index(after: $0) } ?? word.endIndex
+            guard word[..<end].split(separator: ":").last?.hasPrefix("shardId-") == true else { return String(word) }
             return shard(String(word[..<end])) + word[end...]
         }.joined(separator: " ")
     }

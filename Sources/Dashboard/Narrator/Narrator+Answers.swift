@@ -17,7 +17,10 @@ extension Narrator {
     func introduction(_ snapshot: FleetSnapshot) -> [String] {
         let identity = snapshot.identity
         var parts = ["application \(identity.application)"]
-        parts.append(identity.stream.map { "stream \($0)" } ?? "stream not known")
+        let named = snapshot.streams.map { "\($0.id.name) \($0.match.word)" }
+        let several =
+            named.isEmpty ? "stream not known" : "\(named.count) streams: \(named.prefix(5).joined(separator: ", "))"
+        parts.append(identity.stream.map { "stream \($0)" } ?? several)
         if let match = snapshot.streamMatch, let why = match.why { parts.append("\(match.word), \(why)") }
         if identity.isDemo {
             parts.append("a DEMO in this process")
@@ -80,7 +83,7 @@ extension Narrator {
     }
 
     private func words(_ lease: LeaseView) -> String {
-        var parts = ["\(lease.kind == .hole ? "hole" : Format.shard(lease.shardID)) \(lease.state.rawValue)"]
+        var parts = ["\(lease.kind == .hole ? hole(lease) : Format.shard(lease.key)) \(lease.state.rawValue)"]
         if let old = lease.checkpointOwner, old != lease.owner {
             parts.append("from \(old) to \(lease.owner ?? "nobody")")
         } else if let owner = lease.owner {
@@ -98,6 +101,8 @@ extension Narrator {
         return Self.plain(parts.joined(separator: ", "))
     }
 
+    private func hole(_ lease: LeaseView) -> String { lease.streamName.map { "hole in \($0)" } ?? "hole" }
+
     /// Everything about one shard.
     mutating func detail(of text: String) -> [String] {
         let lease: LeaseView
@@ -107,7 +112,7 @@ extension Narrator {
         }
         model.detail = Detail(lease: lease.id)
         defer { model.detail = nil }
-        var lines = ["\(lease.kind == .hole ? "hole" : "shard") \(lease.shardID)"]
+        var lines = ["\(lease.kind == .hole ? "hole" : "shard") \(lease.key)"]
         for line in DetailLines(model).lines {
             switch line {
             case .heading(let text), .text(let text, _): lines.append(Self.plain(text))
