@@ -193,8 +193,10 @@ final class FleetSimulation: Sendable {
         let failoverTime =
             mix.hasOwnFailoverTimes
             ? .seconds([3, 5, 10].randomElement(using: &generator) ?? 5) : scenario.failoverTime
-        // The first workers fill the table; who comes later finds its leases.
-        let isLatest = mix.hasOwnPositions && number > world.options.workers && generator.chance(0.5)
+        // The first workers fill the table; who comes later finds its leases. One that comes before a slow sync is done
+        // gives LATEST to what is missing, by KCL's rule (kcl.md §5.1): then it is configured as the others.
+        let wantsLatest = mix.hasOwnPositions && number > world.options.workers && generator.chance(0.5)
+        let isLatest = wantsLatest && world.referee.everExisted(World.shards(world.options.shards))
         if isJava {
             return .java(
                 JavaConfiguration(

@@ -12,6 +12,9 @@ extension Referee {
         }
     }
 
+    /// Whether there ever was a lease of each of `shards`.
+    func everExisted(_ shards: [String]) -> Bool { state.withLock { $0.everExisted.isSuperset(of: shards) } }
+
     /// When a processor of `lease` was first initialized after `start`.
     func initialized(_ lease: String, since start: Timestamp) -> Timestamp? {
         state.withLock { state in

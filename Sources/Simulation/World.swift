@@ -12,6 +12,11 @@ struct World: Sendable {
     static let applicationName = "simulated"
     static let region = "us-east-1"
 
+    /// The ids of the first `count` shards of the stream.
+    static func shards(_ count: Int) -> [String] {
+        (0..<count).map { "shardId-" + String(String(1_000_000_000_000 + $0).dropFirst()) }
+    }
+
     let seed: UInt64
     let options: SimulationOptions
     let failoverTime: Duration
