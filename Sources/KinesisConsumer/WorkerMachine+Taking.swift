@@ -75,7 +75,8 @@ extension WorkerMachine {
         if isNewcomer { view.newMax = tenures.isEmpty && takes.isEmpty ? 1 : 0 }
         let decision = decideTaking(view, using: &generator)
         if isNewcomer, decision.mine + decision.take.count < decision.target { upkeep.lookSoon(now) }
-        if !decision.steal.isEmpty, decision.mine + decision.steal.count < decision.target { upkeep.stealSoon(now) }
+        let missing = decision.target - decision.mine - decision.steal.count
+        if !decision.steal.isEmpty, missing > 0 { upkeep.stealSoon(missing, now) }
         if isMeasured { taking = counts(of: decision, view) }
         return decision.take.compactMap { take($0, isSteal: false, now) }
             + decision.steal.compactMap { take($0, isSteal: true, now) }

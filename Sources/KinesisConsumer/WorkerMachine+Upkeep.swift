@@ -45,11 +45,11 @@ struct Upkeep: Sendable {
         nextCleanup = now + configuration.completedLeaseCleanupInterval
     }
 
-    /// One steal at a time, and many to go: the next run of the taker comes sooner, because the more patient rule of
-    /// Java's would leave us the last to have its share.
-    mutating func stealSoon(_ now: Timestamp) {
+    /// One steal at a time, and `count` to go: the next run of the taker comes the sooner the more there are, because
+    /// the more patient rule of Java's would leave us the last to have its share. Twenty take two of its intervals.
+    mutating func stealSoon(_ count: Int, _ now: Timestamp) {
         guard provisionedReads == nil else { return }
-        nextWholeScan = min(nextWholeScan, now + configuration.takeInterval / 4)
+        nextWholeScan = min(nextWholeScan, now + configuration.takeInterval / min(max(4, 2 * count), 16))
     }
 
     /// Whoever is new here looks again soon, however rarely the table is read otherwise.

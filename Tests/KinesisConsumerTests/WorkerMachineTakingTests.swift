@@ -220,6 +220,17 @@ extension WorkerRig {
         #expect(rig.scan(later + [leaseRow("s2", owner: "me", counter: 4)], at: 18_050).takes.count == 1)
     }
 
+    /// One at a time; whoever lacks many still has its share within two intervals of Java's taker.
+    @Test func `the next steal comes the sooner the more are missing`() throws {
+        var rig = WorkerRig(.sample.with { $0.segmentScanInterval = .seconds(60) })
+        let keys = (10..<30).map { "s\($0)" }
+        _ = rig.start(keys.flatMap { listedShards($0) }, keys.map { leaseRow($0, owner: "you", counter: 3) })
+        let effects = rig.scan(keys.map { leaseRow($0, owner: "you", counter: 9) }, at: 18_050)
+        #expect(effects.takes.count == 1)
+        let next = try #require(effects.wakes.min())
+        #expect(next == at(18_050) + .milliseconds(18_050) / 16)
+    }
+
     // MARK: The dead
 
     @Test func `a lease whose counter stands still is taken when it expires, by a timer`() {
