@@ -73,9 +73,10 @@ package enum Invariant: String, Hashable, Sendable, CaseIterable {
     case readableByJava
     /// No Java worker meets what it logs as an error, unless a service failed: a row that it cannot read, a lease that
     /// vanishes before its consumer starts, a counter that goes back, a lease of nobody that it wants to steal. Where
-    /// it was robbed and has not heard of it, its errors are KCL's own: a Java thief causes them as well. So is that of
-    /// a taker after a slow scan whose prey was cleaned up since, as KCL's own cleanup does, and what follows from a
-    /// read that does not show yet what is there.
+    /// it was robbed and has not heard of it, its errors are KCL's own: a Java thief causes them as well. So are those
+    /// of a taker after a slow scan whose prey was cleaned up since, and of a cleanup that read the parent before
+    /// another's deleted it and then its ended child, as KCL's own cleanup does, and what follows from a read that does
+    /// not show yet what is there.
     case javaLogsNoError
     /// A worker ends only when it is told to, and then it does.
     case workerRuns

@@ -117,8 +117,8 @@ extension JavaWorker {
         for child in children {
             guard let row = try await refresher.lease(child) else {
                 throw missing(
-                    child,
-                    "IllegalStateException: child lease \(child) of the completed \(lease.leaseKey) is not found")
+                    child, "IllegalStateException: child lease \(child) of completed \(lease.leaseKey) is not found",
+                    mayBeCleanedUp: true)
             }
             if row.checkpoint != .trimHorizon, row.checkpoint != .atTimestamp { processed += 1 }
         }
