@@ -29,6 +29,40 @@ struct StreamEvidence {
     var earlier: [String] = []
     /// Of another stream.
     var other = 0
+
+    /// Compares a lease with the shard of its id, where that is listed.
+    mutating func note(_ lease: Lease, _ shard: ShardNote?, now: UnixTime) {
+        if lease.isEnded { return }
+        alive += 1
+        guard let shard else { return }
+        known += 1
+        guard let number = lease.checkpoint.sequenceNumber else { return }
+        numbers += 1
+        guard let born = shard.birth, let read = SequenceNumberParts(number, now: now) else { return }
+        if read.shardIndex == born.index, read.shardCreated == born.created {
+            matching += 1
+        } else if read.shardIndex == born.index, read.shardCreated < born.created, read.recordTime <= born.created {
+            // A stream whose records are younger than this one lived beside it, so it is another.
+            earlier.append(lease.leaseKey)
+        } else {
+            other += 1
+        }
+    }
+
+    /// What speaks against the stream. It is final once the shards were listed after it was first seen, because the
+    /// list may be older than a stream that was created anew.
+    func objection(
+        since: inout Timestamp?, listedAt: Timestamp, now: Timestamp
+    ) -> (match: StreamMatch, isFinal: Bool)? {
+        guard other > matching else {
+            since = nil
+            return nil
+        }
+        let first = since ?? now
+        since = first
+        guard first < listedAt else { return (.unverified("checkpoints do not fit its shards"), false) }
+        return (.foreign("checkpoints are of another stream"), true)
+    }
 }
 
 extension FleetMachine {
@@ -46,19 +80,13 @@ extension FleetMachine {
             matched(.foreign("no lease is of its shards"))
             return
         }
-        if evidence.other > evidence.matching {
-            let since = strangeSince ?? now
-            strangeSince = since
-            guard since < shardsListedAt else {
-                // The list may be older than a stream that was created anew.
+        if let objection = evidence.objection(since: &strangeSince, listedAt: shardsListedAt, now: now) {
+            if !objection.isFinal {
                 schedule.nextShardList = min(schedule.nextShardList, earliestShardList(at: now))
-                matched(.unverified("checkpoints do not fit its shards"))
-                return
             }
-            matched(.foreign("checkpoints are of another stream"))
+            matched(objection.match)
             return
         }
-        strangeSince = nil
         if evidence.matching > 0 {
             matched(.verified)
         } else if !evidence.earlier.isEmpty {

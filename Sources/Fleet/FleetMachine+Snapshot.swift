@@ -31,17 +31,8 @@ extension FleetMachine {
             views += leaselessShards(
                 tree, survey.leaseless, isCertain: survey.isVerified, isTableEmpty: survey.leaseCount == 0, at: now)
         }
-        if namesStreams {
-            views += leaselessShardsOfStreams(survey, at: now)
-            views += holesOfStreams(views, survey)
-        }
-        let holes = confirmedHoles(views, survey)
-        let unexplained = holes.isEmpty ? [] : unexplainedHoles(views)
-        views += unexplained.map { hole in
-            LeaseView(
-                id: "hole:\(hole.start)", kind: .hole, shardID: "", state: .hole, reason: .uncovered,
-                hashKeyRange: hole)
-        }
+        if namesStreams { views += leaselessShardsOfStreams(survey, at: now) }
+        views += holeViews(views, survey)
         if views.count > leasesAsRead {
             let isNaming = namesStreams
             views.sort { a, b in
@@ -72,7 +63,6 @@ extension FleetMachine {
         snapshot.awaitsSides = awaitsSides
         snapshot.failoverTime = failover
         snapshot.retention = retention
-        snapshot.holes = holes
         snapshot.shards = shards
         snapshot.streamMatch = streamMatch
         if namesStreams { snapshot.streams = streamViews() }
@@ -158,13 +148,7 @@ extension FleetMachine {
         return others.sorted { $0.key < $1.key }
     }
 
-    /// The holes that remain when shards without lease are shown as such.
-    private func unexplainedHoles(_ views: [LeaseView]) -> [HashKeyRange] {
-        let confirmed = Set(holesSeen.filter { scans > $0.value }.keys)
-        let left = Leases.holes(in: views.filter { $0.state != .ended }.compactMap(\.hashKeyRange))
-        return left.filter { hole in confirmed.contains { $0.start <= hole.start && hole.end <= $0.end } }
-    }
-
+    /// Of keys that name streams, which 1.x does not know, the range may be missing.
     func generation() -> Generation {
         switch mode {
         case .leaderAssigned?, .upgrading?: return .v3
@@ -176,7 +160,7 @@ extension FleetMachine {
         for place in rows.slots.indices {
             if let lease = rows.slots[place].lease {
                 hasLease = true
-                if lease.hashKeyRange != nil { hasRange = true }
+                if lease.hashKeyRange != nil || lease.isMultiStream { hasRange = true }
                 if lease.throughputKBps != nil || lease.checkpointOwner != nil
                     || rows.slots[place].stored["entityType"] != nil
                 {

@@ -200,23 +200,6 @@ extension FleetMachine {
         }
         return views
     }
-
-    /// Notes the holes of this scan; those that two scans in a row showed are returned.
-    mutating func confirmedHoles(_ views: [LeaseView], _ survey: Survey) -> [HashKeyRange] {
-        guard survey.isVerified, survey.leaseCount > 0 else { return [] }
-        var ranges: [HashKeyRange] = []
-        ranges.reserveCapacity(views.count)
-        for index in views.indices where views[index].kind == .lease && views[index].state != .ended {
-            // Leases of old workers have no range; then nothing can be said.
-            guard let range = views[index].hashKeyRange else { return [] }
-            ranges.append(range)
-        }
-        let now = Leases.holes(in: ranges)
-        var seen: [HashKeyRange: Int] = [:]
-        for hole in now { seen[hole] = holesSeen[hole] ?? scans }
-        holesSeen = seen
-        return now.filter { scans > (seen[$0] ?? scans) }
-    }
 }
 
 /// Finds the nearest ancestors with an unfinished lease, each shard looked at once.

@@ -44,9 +44,8 @@ extension FleetMachine {
         meter.note(info, at: now)
         schedule.underWay.remove(.stream)
         if namesStreams { return }
-        let retention = Duration.seconds(max(0, min(summary.retentionHours, 100_000)) * 3600)
-        if retention != self.retention { schedule.isDirty = true }
-        self.retention = retention
+        if summary.retention != retention { schedule.isDirty = true }
+        retention = summary.retention
         schedule.nextStreamDescription = now + .seconds(60)
         succeeded(.stream)
     }
@@ -179,6 +178,11 @@ extension FleetMachine {
         case .denied, .unauthenticated, .clockSkewed, .invalid, .conditionFailed, .expiredIterator: .seconds(15)
         }
     }
+}
+
+extension StreamSummary {
+    /// For how long records are kept; bounded, whatever the service says.
+    var retention: Duration { .seconds(max(0, min(retentionHours, 100_000)) * 3600) }
 }
 
 /// Whether the migration item of KCL 3.0 to 3.4 could be read.

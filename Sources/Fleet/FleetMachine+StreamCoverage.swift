@@ -16,35 +16,28 @@ extension FleetMachine {
         return views
     }
 
-    /// A row for every hash range of a verified stream that two scans in a row showed without lease, and that no shard
-    /// without one explains.
-    mutating func holesOfStreams(_ views: [LeaseView], _ survey: Survey) -> [LeaseView] {
+    /// A row for every hole in the ranges of a verified stream.
+    mutating func holeViews(_ views: [LeaseView], _ survey: Survey) -> [LeaseView] {
+        guard namesStreams else {
+            guard survey.isVerified else {
+                holes.forget()
+                return []
+            }
+            return holes.confirmed(views, at: views.indices, scan: scans).map { LeaseView(hole: $0, of: nil) }
+        }
         var rowsOf: [String: [Int]] = [:]
-        for index in views.indices where views[index].state != .ended {
+        for index in views.indices {
             if let stream = views[index].stream { rowsOf[stream, default: []].append(index) }
         }
         var found: [LeaseView] = []
         for place in streams.all.indices {
-            let indices = rowsOf[streams[place].text] ?? []
-            let leases = indices.filter { views[$0].kind == .lease }
-            let ranges = leases.compactMap { views[$0].hashKeyRange }
-            // Where a lease has no range, or none is left that is read, nothing can be said.
-            guard survey.streams[place].isVerified, !leases.isEmpty, ranges.count == leases.count else {
-                streams[place].holesSeen = [:]
+            guard survey.streams[place].isVerified else {
+                streams[place].holes.forget()
                 continue
             }
-            var seen: [HashKeyRange: Int] = [:]
-            for hole in Leases.holes(in: ranges) { seen[hole] = streams[place].holesSeen[hole] ?? scans }
-            streams[place].holesSeen = seen
-            let confirmed = seen.filter { scans > $0.value }.keys
-            guard !confirmed.isEmpty else { continue }
-            let left = Leases.holes(in: indices.compactMap { views[$0].hashKeyRange })
-            let id = streams[place].text
-            found += left.filter { hole in confirmed.contains { $0.start <= hole.start && hole.end <= $0.end } }.map {
-                LeaseView(
-                    id: "hole:\(id):\($0.start)", kind: .hole, shardID: "", stream: id, state: .hole,
-                    reason: .uncovered, hashKeyRange: $0)
-            }
+            let text = streams[place].text
+            found += streams[place].holes.confirmed(views, at: rowsOf[text] ?? [], scan: scans)
+                .map { LeaseView(hole: $0, of: text) }
         }
         return found
     }
@@ -61,5 +54,14 @@ extension FleetMachine {
                     + "\(count == 1 ? "a hash range" : "\(count) hash ranges") that no lease covers: "
                     + "records there are read by nobody")
         }
+    }
+}
+
+extension LeaseView {
+    fileprivate init(hole range: HashKeyRange, of stream: String?) {
+        let name = stream.map { "\($0):\(range.start)" } ?? "\(range.start)"
+        self.init(
+            id: "hole:\(name)", kind: .hole, shardID: "", stream: stream, state: .hole, reason: .uncovered,
+            hashKeyRange: range)
     }
 }

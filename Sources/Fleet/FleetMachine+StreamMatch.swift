@@ -46,17 +46,10 @@ extension FleetMachine {
             return .unverified(
                 stream.failures[.shards] == nil ? "its shards are not listed yet" : "its shards cannot be listed")
         }
-        if evidence.other > evidence.matching {
-            let since = stream.strangeSince ?? now
-            streams[place].strangeSince = since
-            guard since < listedAt else {
-                // The list may be older than a stream that was created anew.
-                wantShards(of: place, at: now)
-                return .unverified("checkpoints do not fit its shards")
-            }
-            return .foreign("checkpoints are of another stream")
+        if let objection = evidence.objection(since: &streams[place].strangeSince, listedAt: listedAt, now: now) {
+            if !objection.isFinal { wantShards(of: place, at: now) }
+            return objection.match
         }
-        streams[place].strangeSince = nil
         if evidence.matching > 0 { return .verified }
         // Workers do not check what they are told, and people make the time up: only one that can be a stream's counts.
         let isTime = stream.id.created >= Self.firstStream
@@ -131,26 +124,5 @@ extension FleetMachine {
                 + (isNewOneNamed
                     ? "; these rows are what is left of the earlier one"
                     : ", or the workers were told another time; rows of the new one have other keys"))
-    }
-}
-
-extension StreamEvidence {
-    /// Compares a lease with the shard of its id, where that is listed.
-    mutating func note(_ lease: Lease, _ shard: ShardNote?, now: UnixTime) {
-        if lease.isEnded { return }
-        alive += 1
-        guard let shard else { return }
-        known += 1
-        guard let number = lease.checkpoint.sequenceNumber else { return }
-        numbers += 1
-        guard let born = shard.birth, let read = SequenceNumberParts(number, now: now) else { return }
-        if read.shardIndex == born.index, read.shardCreated == born.created {
-            matching += 1
-        } else if read.shardIndex == born.index, read.shardCreated < born.created, read.recordTime <= born.created {
-            // A stream whose records are younger than this one lived beside it, so it is another.
-            earlier.append(lease.leaseKey)
-        } else {
-            other += 1
-        }
     }
 }

@@ -118,7 +118,7 @@ extension FleetMachine {
     }
 
     private mutating func described(_ summary: StreamSummary, _ place: Int, at now: Timestamp) {
-        streams[place].retention = .seconds(max(0, min(summary.retentionHours, 100_000)) * 3600)
+        streams[place].retention = summary.retention
         streams[place].created = summary.created
         streams[place].isDescribed = true
         streams.answered(place, .summary, next: now + NamedStreams.summaryInterval)

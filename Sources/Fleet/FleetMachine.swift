@@ -81,7 +81,7 @@ package struct FleetMachine: Machine {
     var paces: [String: Pace] = [:]
     var failures: [Failing: (failure: FleetFailure, since: UnixTime, count: Int)] = [:]
     var problemSince: [String: UnixTime] = [:]
-    var holesSeen: [HashKeyRange: Int] = [:]
+    var holes = HoleWatch()
     var meter = CostMeter()
     var sequence = 0
     var recorder: Recorder?

@@ -42,8 +42,6 @@ package struct FleetSnapshot: Hashable, Sendable {
     package var leases: [LeaseView]
     /// Rows of the table that are no lease of ours to read: metrics, coordinator state, unreadable ones.
     package var otherRows: [OtherRow]
-    /// Hash ranges that no lease covers.
-    package var holes: [HashKeyRange]
     /// The stream's shards with their family ties, closed ones within the retention included; `nil` in table-only mode.
     package var shards: ShardTree?
     /// Whether the stream is proven to be the table's; `nil` in table-only mode.
@@ -69,7 +67,7 @@ package struct FleetSnapshot: Hashable, Sendable {
         takenAtInstant: Timestamp = .zero, observedFor: Duration = .zero, refreshAge: Duration? = nil,
         refreshInterval: Duration = .seconds(5), scans: Int = 0, generation: Generation = .unknown,
         mode: FleetMode? = nil, leader: String? = nil, failoverTime: FailoverTime = .assumed,
-        retention: Duration? = nil, leases: [LeaseView] = [], otherRows: [OtherRow] = [], holes: [HashKeyRange] = [],
+        retention: Duration? = nil, leases: [LeaseView] = [], otherRows: [OtherRow] = [],
         shards: ShardTree? = nil, workers: [WorkerView] = [],
         children: [String: ChildView] = [:], events: [LoggedEvent] = [], problems: [Problem] = [],
         verdict: Verdict = Verdict(), totals: FleetTotals = FleetTotals(), cost: Cost = Cost()
@@ -89,7 +87,6 @@ package struct FleetSnapshot: Hashable, Sendable {
         self.retention = retention
         self.leases = leases
         self.otherRows = otherRows
-        self.holes = holes
         self.shards = shards
         self.workers = workers
         self.children = children

@@ -97,7 +97,7 @@ package struct LeaseTableList: Hashable, Sendable {
             switch LeaseTable.row(item) {
             case .lease(let lease):
                 hasLease = true
-                if lease.hashKeyRange != nil { hasRange = true }
+                if lease.hashKeyRange != nil || lease.isMultiStream { hasRange = true }
                 if lease.throughputKBps != nil || lease.checkpointOwner != nil || item["entityType"] != nil {
                     return .v3
                 }

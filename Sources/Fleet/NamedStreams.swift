@@ -65,7 +65,7 @@ struct NamedStream: Sendable {
     var recreated: [String] = []
     /// The key names a stream that was there before the one of this name.
     var isKeyOfEarlier = false
-    var holesSeen: [HashKeyRange: Int] = [:]
+    var holes = HoleWatch()
     var failures: [StreamQuestion: (failure: FleetFailure, count: Int)] = [:]
 
     fileprivate(set) var next: [StreamQuestion: Timestamp]

@@ -167,6 +167,15 @@ struct NamedStreamTests {
         #expect(watch.snapshot.problems == [])
     }
 
+    @Test func `keys that name streams are not of KCL 1, though their rows hold no hash range`() {
+        let rows = Self.leases().map { row in
+            var row = row
+            row.hashKeyRange = nil
+            return row
+        }
+        #expect(Self.watch(rows).snapshot.generation == .v2)
+    }
+
     @Test func `another time of creation is a stream created anew, of its rows alone`() throws {
         var watch = Self.watch(Self.leases(hole: true), created: [Self.clicks: Watch.noon])
         watch.wait(.seconds(30))

@@ -33,7 +33,6 @@ struct StreamMatchTests {
         let snapshot = watch(.trimHorizon).snapshot
         #expect(snapshot.streamMatch == .unverified("no checkpoint in it yet"))
         #expect(!snapshot.leases.contains { $0.state == .missing || $0.state == .hole })
-        #expect(snapshot.holes == [])
         #expect(!snapshot.problems.contains { [.missing, .hole, .orphan].contains($0.kind) })
         let refusal = refusal(snapshot)
         #expect(refusal?.reason == .unverifiedStream)
