@@ -1,3 +1,4 @@
+import Fleet
 import Machine
 import Testing
 
@@ -38,6 +39,13 @@ struct SettingsTests {
                 == .init(value: .number(7), source: .variable("SHARDTOP_MAX_RCU")))
     }
 
+    @Test func lagsAreMeasuredAsTheApplicationSays() throws {
+        let file = try settings("[application.a]\nlag = \"probe, cloudwatch\"\n[application.b]\nlag = \"probe\"")
+        #expect(file.measures(application: "a") == [.probe, .cloudwatch])
+        #expect(file.measures(application: "b") == [.probe])
+        #expect(file.measures(application: "c") == [])
+    }
+
     @Test func noColorIsHeardBehindOurOwnVariable() throws {
         let quiet = try settings("color = true", ["NO_COLOR": "1"])
         #expect(!quiet.flag(.color))
@@ -66,6 +74,8 @@ struct SettingsTests {
         ("max_rcu = 1__0", "is no value"), ("max_rcu = 1.", "is no value"), ("max_rcu = 0x10", "is no value"),
         ("refresh = \"0.5s\"", "a time of a second or more"), ("refresh = 5", "write \"auto\""),
         ("failover_time = \"soon\"", "such as \"10s\""),
+        ("[application.a]\nlag = \"probes\"", ":2: lag = \"probes\": write \"probe\", \"cloudwatch\" or"),
+        ("[application.a]\nlag = \"\"", "write \"probe\""), ("lag = \"probe\"", "it stands in [application.NAME]"),
         ("theme = \"a\"\n\ntheme = \"b\"", ":3: theme is set in line 1"),
         ("theme = \"a", "has no end"), ("theme = 'a' b", "something follows"), ("theme", "= is missing"),
         ("theme =", "theme has no value"), ("theme = [\"a\"]", "no list"), ("theme = {a = 1}", "no table"),

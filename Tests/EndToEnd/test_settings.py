@@ -27,7 +27,7 @@ def test_the_default_file_is_toml_with_every_setting_commented(bench):
     assert tomllib.loads(ended.stdout) == {}
     assert all(line.startswith("#") or not line for line in ended.stdout.splitlines())
     for key in ("theme", "color", "ascii", "mouse", "refresh", "max_rcu", "failover_time", "read_only",
-                "require_reason", "stream", "region"):
+                "require_reason", "stream", "lag", "region"):
         assert f"\n# {key} = " in ended.stdout, key
     path = bench.run("config", "--path").stdout.strip()
     assert path == str(bench.directory / "config" / "shardtop" / "config.toml")
@@ -141,3 +141,17 @@ def test_where_reasons_are_wanted_no_action_goes_without(fleet):
     ended = fleet.run(*arguments, "--write", "--yes", "--reason", "INC-7")
     assert ended.returncode == DONE, ended.stderr
     assert "INC-7" in json.dumps(fleet.audit())
+
+
+def test_an_application_says_how_its_lags_are_measured_and_the_flag_takes_it_back(fleet, bench):
+    fleet.emulator.put("orders", ["first"])
+    fleet.worker.wait_for("checkpointed")
+    write(bench, f'[application.{fleet.application}]\nstream = "orders"\nlag = "probe"\n')
+
+    def sources(*arguments):
+        ended = fleet.run("status", fleet.application, "--format", "json", "--observe", "3s", *arguments)
+        assert ended.returncode == DONE, ended.stderr
+        return {lease["lagSource"] for lease in json.loads(ended.stdout)["leases"]}
+
+    assert "probe" in sources()
+    assert "probe" not in sources("--lag", "estimate")

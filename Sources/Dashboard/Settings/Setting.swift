@@ -1,3 +1,4 @@
+import Fleet
 import Machine
 
 /// One setting: where it may stand, what it takes, and what it means.
@@ -20,6 +21,8 @@ struct Setting: Hashable, Sendable {
         case refresh
         /// A number above 0.
         case positive
+        /// What lags are measured by, with commas between.
+        case measures
     }
 
     var key: SettingKey
@@ -54,7 +57,7 @@ struct Setting: Hashable, Sendable {
             key: .refresh, kind: .refresh, standard: .text("auto"), scopes: [.everywhere],
             help: """
                 How often a table is read: "auto", or a time of a second or more, such as "10s". The rows on the screen \
-                are read again once a second in between, if max_rcu leaves room.
+                are read again once a second in between, if max_rcu leaves room, or the whole table where that costs less.
                 """),
         Setting(
             key: .readUnitsMax, kind: .positive, example: .number(25), scopes: [.everywhere, .application],
@@ -77,6 +80,12 @@ struct Setting: Hashable, Sendable {
         Setting(
             key: .table, kind: .text, example: .text("orders-leases"), scopes: [.application],
             help: "Its lease table, where that is not named as the application."),
+        Setting(
+            key: .lag, kind: .measures, example: .text("probe"), scopes: [.application],
+            help: """
+                Its lags are measured, where --lag says nothing else: "probe", "cloudwatch" or "probe, cloudwatch". \
+                Without it they are estimated from the checkpoints.
+                """),
         Setting(
             key: .region, kind: .text, example: .text("eu-west-1"), scopes: [.application],
             help: "Its AWS region, where neither --region nor AWS_REGION nor AWS_DEFAULT_REGION says one."),
@@ -119,6 +128,8 @@ struct Setting: Hashable, Sendable {
         case (.refresh, .text("auto")): return nil
         case (.refresh, .text(let text)) where Duration(spelled: text).map({ $0 >= .seconds(1) }) == true: return nil
         case (.refresh, _): return "write \"auto\", or a time of a second or more, such as \"10s\""
+        case (.measures, .text(let text)) where LagMeasure.set(text) != nil: return nil
+        case (.measures, _): return "write \"probe\", \"cloudwatch\" or \"probe, cloudwatch\""
         case (.positive, .number(let number)): return number > 0 ? nil : "write a number above 0"
         case (.positive, _): return "write a number above 0, without quotes"
         }
@@ -138,12 +149,24 @@ struct Setting: Hashable, Sendable {
                 throw SettingsError(nil, "\(name)=\(text): give a number above 0")
             }
             return .number(number)
-        case .text, .duration, .refresh:
+        case .text, .duration, .refresh, .measures:
             if obstacle(to: .text(text)) != nil {
                 throw SettingsError(
                     nil, "\(name)=\(text): give \(kind == .refresh ? "auto, or " : "")a time such as 10s")
             }
             return .text(text)
         }
+    }
+}
+
+extension LagMeasure {
+    /// `probe, cloudwatch`; `nil` where another word stands there, or none.
+    static func set(_ text: String) -> Set<LagMeasure>? {
+        var measures: Set<LagMeasure> = []
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let measure = LagMeasure(rawValue: String(word.filter { $0 != " " })) else { return nil }
+            measures.insert(measure)
+        }
+        return measures
     }
 }

@@ -1,3 +1,4 @@
+package import Fleet
 import Machine
 
 /// The name of a setting, in the file and, in capitals after `SHARDTOP_`, as a variable.
@@ -8,7 +9,7 @@ package enum SettingKey: String, CaseIterable, Hashable, Sendable {
     case failoverTime = "failover_time"
     case readOnly = "read_only"
     case requireReason = "require_reason"
-    case stream, table, region, profile
+    case stream, table, lag, region, profile
 }
 
 /// What a user set once for all runs: the variables' and the file's word, behind that of the flags.
@@ -116,6 +117,11 @@ package struct Settings: Hashable, Sendable {
 
     package func duration(_ key: SettingKey, application: String? = nil) -> Duration? {
         text(key, application: application).flatMap { Duration(spelled: $0) }
+    }
+
+    /// What an application's lags are measured by.
+    package func measures(application: String) -> Set<LagMeasure> {
+        text(.lag, application: application).flatMap { LagMeasure.set($0) } ?? []
     }
 
     /// Who wants nothing to be written, in words; `nil` where nobody does. No word for writing takes it back.

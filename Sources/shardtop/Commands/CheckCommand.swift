@@ -31,7 +31,7 @@ struct CheckCommand: AsyncParsableCommand {
     func run() async throws {
         var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
-        lag.apply(to: &fleet.configuration)
+        lag.apply(to: &fleet)
         let snapshot = try await fleet.watch(for: observe)
         let check = Check(
             snapshot, limits: Check.Limits(lag: maxLag, checkpointAge: maxCheckpointAge),

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dashboard
 import Fleet
 
 /// Lags that are measured, at a price.
@@ -9,13 +10,23 @@ struct LagOptions: ParsableArguments {
             at most once in 10 s a shard and 20 calls a second in all, fewer when throttled; it shares the shard's \
             five reads a second with its consumers, and needs --stream unless the table names its streams. \
             cloudwatch: read what KCL workers publish, at most 100 metrics a minute, which AWS bills. May be given \
-            twice.
+            twice. estimate: neither, whatever the settings say of the application.
             """)
-    var lag: [LagMeasure] = []
+    var lag: [LagChoice] = []
 
-    func apply(to configuration: inout FleetConfiguration) {
-        configuration.measures = Set(lag)
+    /// By flag, else by the settings.
+    func apply(to fleet: inout OpenFleet) {
+        fleet.configuration.measures =
+            lag.isEmpty
+            ? fleet.settings.measures(application: fleet.configuration.identity.application)
+            : Set(lag.compactMap(\.measure))
     }
+}
+
+enum LagChoice: String, ExpressibleByArgument, CaseIterable {
+    case estimate, probe, cloudwatch
+
+    var measure: LagMeasure? { LagMeasure(rawValue: rawValue) }
 }
 
 extension LagMeasure: ExpressibleByArgument {}

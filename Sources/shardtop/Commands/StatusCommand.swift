@@ -50,14 +50,14 @@ struct StatusCommand: AsyncParsableCommand, HandlesSignals {
         var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
         try refresh.apply(to: &fleet)
-        lag.apply(to: &fleet.configuration)
+        lag.apply(to: &fleet)
         try await follow(fleet, until: interruption)
     }
 
     private func once() async throws {
         var fleet = try await self.fleet.open(SystemHost())
         defer { fleet.close() }
-        lag.apply(to: &fleet.configuration)
+        lag.apply(to: &fleet)
         let snapshot = try await fleet.observe(for: observe)
         if format == nil, accessible ?? fleet.settings.flag(.accessible) {
             return Narrator.report(snapshot).forEach(Output.print)

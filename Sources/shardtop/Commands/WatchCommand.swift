@@ -52,7 +52,7 @@ struct WatchCommand: AsyncParsableCommand, HandlesSignals {
         var fleet = try await self.fleet.open(host)
         defer { fleet.close() }
         try refresh.apply(to: &fleet)
-        lag.apply(to: &fleet.configuration)
+        lag.apply(to: &fleet)
         if fleet.configuration.identity.isWritable { try fleet.settings.check(reason: reason) }
         let recording = try record.map { try LineFile($0, truncating: true) }
         if let interruption {
