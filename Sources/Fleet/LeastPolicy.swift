@@ -20,7 +20,8 @@ package struct LeastPolicy: Hashable, Sendable {
         package var application: String
         /// The lease table, where it is not named as the application.
         package var table: String?
-        package var stream: String?
+        /// Names or ARNs; several of a table that names its streams.
+        package var streams: [String]
         /// The legacy coordinator table, where its name is given.
         package var coordinatorTable: String?
         /// The legacy table of the workers' metrics, where its name is given.
@@ -30,9 +31,9 @@ package struct LeastPolicy: Hashable, Sendable {
         /// How who watches measures lags.
         package var measures: Set<LagMeasure> = []
 
-        package init(application: String, stream: String?, region: String? = nil, account: String? = nil) {
+        package init(application: String, streams: [String], region: String? = nil, account: String? = nil) {
             self.application = application
-            self.stream = stream
+            self.streams = streams
             self.region = region
             self.account = account
         }
@@ -121,12 +122,14 @@ package struct LeastPolicy: Hashable, Sendable {
     package static func document(for purpose: Purpose, _ place: Place) -> String {
         var statements: [String] = []
         for grant in grants(for: purpose, place.reading, measuring: place.measures) {
-            guard let resource = arn(of: grant.resource, place) else { continue }
+            let resources = arns(of: grant.resource, place)
+            guard !resources.isEmpty else { continue }
+            let list = resources.map { "        \(quoted($0))" }.joined(separator: ",\n")
             var members = [
                 "\"Sid\": \(quoted(grant.sid))", "\"Effect\": \"Allow\"",
                 "\"Action\": [\n" + grant.actions.map { "        \(quoted($0))" }.joined(separator: ",\n")
                     + "\n      ]",
-                "\"Resource\": \(quoted(resource))",
+                "\"Resource\": \(resources.count == 1 ? quoted(resources[0]) : "[\n\(list)\n      ]")",
             ]
             if grant.resource == .metrics {
                 members.append(
@@ -138,30 +141,32 @@ package struct LeastPolicy: Hashable, Sendable {
             + "\n  ]\n}"
     }
 
-    /// `nil` where nothing of the kind is used.
-    private static func arn(of resource: Resource, _ place: Place) -> String? {
+    /// Empty where nothing of the kind is used.
+    private static func arns(of resource: Resource, _ place: Place) -> [String] {
         let region = place.region ?? "*"
         let account = place.account ?? "*"
         let partition = partition(of: region)
-        func table(_ name: String) -> String {
-            "arn:\(partition):dynamodb:\(region):\(account):table/\(name)"
+        func table(_ name: String) -> [String] {
+            ["arn:\(partition):dynamodb:\(region):\(account):table/\(name)"]
+        }
+        let streams = place.streams.map { name in
+            name.hasPrefix("arn:") ? name : "arn:\(partition):kinesis:\(region):\(account):stream/\(name)"
         }
         switch resource {
-        case .stream:
-            return place.stream.map { "arn:\(partition):kinesis:\(region):\(account):stream/\($0)" }
+        case .stream: return streams
         case .consumer:
+            guard case .fanOut(let name) = place.reading else { return [] }
             // Its ARN ends in the time of its registration.
-            guard let stream = place.stream, case .fanOut(let name) = place.reading else { return nil }
-            return "arn:\(partition):kinesis:\(region):\(account):stream/\(stream)/consumer/\(name):*"
+            return streams.map { "\($0)/consumer/\(name):*" }
         case .leaseTable: return table(place.table ?? place.application)
         case .coordinatorTable:
             return table(place.coordinatorTable ?? FleetMode.coordinatorTable(application: place.application))
         case .workerMetricsTable:
             return table(place.workerMetricsTable ?? FleetMode.workerMetricsTable(application: place.application))
         // PutMetricData knows no resources; the namespace limits it.
-        case .metrics: return place.publishesMetrics ? "*" : nil
+        case .metrics: return place.publishesMetrics ? ["*"] : []
         // GetMetricData knows neither resources nor namespaces.
-        case .readMetrics: return "*"
+        case .readMetrics: return ["*"]
         }
     }
 

@@ -5,7 +5,22 @@ import Testing
 
 @Suite struct LeastPolicyTests {
     private var place: LeastPolicy.Place {
-        LeastPolicy.Place(application: "words-app", stream: "words", region: "eu-west-1", account: "123456789012")
+        LeastPolicy.Place(application: "words-app", streams: ["words"], region: "eu-west-1", account: "123456789012")
+    }
+
+    @Test func `every stream that is given stands in it, an ARN as it is`() throws {
+        var several = place
+        several.streams = ["words", "arn:aws:kinesis:eu-west-1:210987654321:stream/theirs"]
+        let text = LeastPolicy.document(for: .watch, several)
+        #expect(
+            text.contains(
+                """
+                      "Resource": [
+                        "arn:aws:kinesis:eu-west-1:123456789012:stream/words",
+                        "arn:aws:kinesis:eu-west-1:210987654321:stream/theirs"
+                      ]
+                """))
+        #expect(text.contains("\"Resource\": \"arn:aws:dynamodb:eu-west-1:123456789012:table/words-app\""))
     }
 
     @Test func `a worker's policy names its stream, its tables and its namespace`() throws {
@@ -63,7 +78,7 @@ import Testing
     }
 
     @Test func `what is not known is a star, and the partition follows the region`() {
-        let unknown = LeastPolicy.Place(application: "a\"b", stream: nil)
+        let unknown = LeastPolicy.Place(application: "a\"b", streams: [])
         let text = LeastPolicy.document(for: .watch, unknown)
         #expect(text.contains(#""arn:aws:dynamodb:*:*:table/a\"b""#))
         #expect(!text.contains("kinesis"))

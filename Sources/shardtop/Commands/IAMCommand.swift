@@ -14,8 +14,8 @@ struct IAMCommand: ParsableCommand {
             """, subcommands: [Watch.self, Operate.self, Consume.self])
 
     struct Place: ParsableArguments {
-        @Option(help: "The stream.")
-        var stream: String?
+        @Option(help: "The stream, by its name or ARN; given again for each of a table that names several.")
+        var stream: [String] = []
 
         @Option(help: "The lease table, where it is not named as the application.")
         var table: String?
@@ -33,7 +33,7 @@ struct IAMCommand: ParsableCommand {
         }
 
         func of(_ application: String) -> LeastPolicy.Place {
-            var place = LeastPolicy.Place(application: application, stream: stream, region: region, account: account)
+            var place = LeastPolicy.Place(application: application, streams: stream, region: region, account: account)
             place.table = table
             return place
         }
@@ -84,7 +84,7 @@ struct IAMCommand: ParsableCommand {
             var wanted: LeastPolicy.Place
             if application.hasSuffix(".properties") {
                 let daemon = try DaemonSettings(application, ConnectionOptions.parse([]), host: SystemHost()).daemon
-                place.stream = place.stream ?? daemon.worker.streamName
+                if place.stream.isEmpty { place.stream = [daemon.worker.streamName] }
                 place.table = place.table ?? daemon.worker.tableName
                 place.region = place.region ?? daemon.regions.kinesis
                 wanted = place.of(daemon.worker.applicationName)
@@ -94,8 +94,10 @@ struct IAMCommand: ParsableCommand {
                     wanted.reading = .fanOut(consumer: given.name(for: daemon.worker.applicationName))
                 }
             } else {
-                guard place.stream != nil else { throw Failure("give --stream NAME", status: .usage) }
                 wanted = place.of(application)
+            }
+            guard wanted.streams.count == 1 else {
+                throw Failure("a worker reads one stream: give --stream NAME once", status: .usage)
             }
             if let consumer { wanted.reading = .fanOut(consumer: consumer) }
             Output.print(LeastPolicy.document(for: .consume, wanted))
