@@ -17,6 +17,10 @@ extension FleetMachine {
         return interval < meter.timeOfScan(at: limit * (1 - Self.share)) ? 1 - Self.share : 1
     }
 
+    /// The whole table costs less than the rows on the screen: each of those takes half a unit, a scan half of one for
+    /// 4 KB. Then it is read as often as they would be, and they are not read by themselves.
+    var isScanCheaper: Bool { meter.unitsPerScan > 0 && meter.unitsPerScan < shown.units }
+
     /// How often they are read; `nil` where a scan comes as soon, or reading may take no more.
     var shownInterval: Duration? {
         guard !shown.keys.isEmpty, scans > 0, notALeaseTable == nil, failures[.scan] == nil else { return nil }

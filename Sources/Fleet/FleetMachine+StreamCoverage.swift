@@ -42,6 +42,8 @@ extension FleetMachine {
         return found
     }
 
+    private static let holePatience: Duration = .seconds(5)
+
     /// One finding a stream, since a hole has no shard that would name it.
     func holeFindings(_ holes: [LeaseView]) -> [Finding] {
         var counts: [String: Int] = [:]
@@ -50,6 +52,8 @@ extension FleetMachine {
             let name = StreamID(stream)?.name
             return Finding(
                 kind: .hole, subject: stream, severity: .critical, stream: name == nil ? nil : stream,
+                // Two scans a second apart are not enough of a proof.
+                patience: refreshInterval < Self.holePatience ? Self.holePatience : .zero,
                 message: (name.map { "\($0): " } ?? "")
                     + "\(count == 1 ? "a hash range" : "\(count) hash ranges") that no lease covers: "
                     + "records there are read by nobody")

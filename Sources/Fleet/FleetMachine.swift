@@ -164,7 +164,11 @@ package struct FleetMachine: Machine {
             configuration.refresh = rate
             schedule.nextScan = min(schedule.nextScan, now + refreshInterval)
             schedule.isDirty = true
-        case .rowsShown(let keys): shown.show(keys)
+        case .rowsShown(let keys):
+            shown.show(keys)
+            if isScanCheaper, failures[.scan] == nil, let lastScanAt {
+                schedule.nextScan = min(schedule.nextScan, max(now, lastScanAt + refreshInterval))
+            }
         case .refreshRequested:
             schedule.nextScan = now
             schedule.nextShardList = min(schedule.nextShardList, now)
@@ -215,7 +219,8 @@ package struct FleetMachine: Machine {
             return max(duration, .milliseconds(50), given.map { meter.timeOfScan(at: $0 * scanShare) } ?? .zero)
         }
         let limit = readUnitsPerSecondLimit
-        let interval = max(configuration.autoRefresh, meter.timeOfScan(at: limit * scanShare))
+        let usual = isScanCheaper ? min(configuration.autoRefresh, ShownRows.interval) : configuration.autoRefresh
+        let interval = max(usual, meter.timeOfScan(at: limit * scanShare))
         // Where reading costs nothing there is nothing to save.
         let idleness = limit.isFinite ? meter.idleness : 1
         return min(interval * max(meter.slowness, idleness), .seconds(300))

@@ -140,6 +140,40 @@ struct ShownRowsTests {
         #expect(cost.calls == reads + scans + 1)
     }
 
+    @Test func `a table that costs less than they do is scanned once a second instead, as long as they are looked at`()
+    {
+        var watch = watching(rows(1), shown: [id(0), id(1), id(2)], units: 0.5)
+        var scans: [Timestamp] = []
+        for second in 1...3 {
+            watch.wait(.seconds(1))
+            watch.send(.woke)
+            #expect(watch.askedRows == nil)
+            guard watch.machine.pass != nil else { continue }
+            scans.append(watch.now)
+            watch.scan(rows(Int64(second)), units: 0.5)
+        }
+        #expect(scans == [1, 2, 3].map { .zero + .seconds($0) })
+        // One row costs as much.
+        watch.send(.rowsShown([id(0)]))
+        #expect(watch.machine.refreshInterval == .seconds(5))
+        #expect(watch.machine.shownInterval == .seconds(1))
+    }
+
+    @Test func `a hole that is seen twice within a second waits to be said`() {
+        var configuration = FleetConfiguration.test()
+        configuration.refresh = .every(.seconds(1))
+        var watch = Watch(configuration)
+        var narrow = lease(0, of: 1, checkpoint: checkpoint(age: .zero))
+        narrow.hashKeyRange = HashKeyRange(start: 0, end: 99)
+        watch.scan([narrow])
+        watch.list([shard(0, of: 1)])
+        for second in 1...7 {
+            watch.wait(.seconds(1))
+            watch.scan([narrow])
+            #expect((watch.problem(.hole) != nil) == (second > 6), "\(second) s")
+        }
+    }
+
     @Test func `where the budget is spent, or so small that a scan comes sooner, they are not read`() {
         var watch = watching(rows(1), shown: [id(0), id(1)], units: 1)
         #expect(watch.machine.shownInterval == .seconds(1))

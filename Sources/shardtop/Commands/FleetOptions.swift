@@ -133,7 +133,8 @@ struct RefreshOptions: ParsableArguments {
         help: """
             How often to read the table. `auto`, the default, is 5 s; less often where that takes more than --max-rcu, \
             where reads are throttled, and where nothing changed for a minute (10 s) or three (20 s), until something \
-            does. The rows that a screen shows are read again once a second in between, if --max-rcu leaves room.
+            does. The rows that a screen shows are read again once a second in between, if --max-rcu leaves room, or \
+            the whole table where that costs less.
             """)
     var refresh: String?
 
