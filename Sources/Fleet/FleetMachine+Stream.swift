@@ -153,7 +153,9 @@ extension FleetMachine {
                 sides.metrics = .denied
                 sides.reports = []
             }
-        case .shards: schedule.nextShardList = now + wait
+        case .shards:
+            schedule.nextShardList = now + wait
+            surveyed = nil
         case .stream: schedule.nextStreamDescription = now + max(wait, .seconds(5))
         case .probe: break
         case .rows:
@@ -167,7 +169,9 @@ extension FleetMachine {
     static let deniedRowsPause: Duration = .seconds(60)
 
     mutating func succeeded(_ what: Failing) {
-        if failures.removeValue(forKey: what) != nil { schedule.isDirty = true }
+        guard failures.removeValue(forKey: what) != nil else { return }
+        schedule.isDirty = true
+        if what == .shards { surveyed = nil }
     }
 
     /// 1, 2, 4, … 30 s; what a person must mend is asked for every 15 s.

@@ -149,7 +149,7 @@ extension FleetMachine {
     // MARK: - Failures
 
     private mutating func succeeded(_ question: StreamQuestion, _ place: Int) {
-        streams[place].failures[question] = nil
+        if streams[place].failures.removeValue(forKey: question) != nil { surveyed = nil }
     }
 
     private mutating func failed(

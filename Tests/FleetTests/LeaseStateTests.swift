@@ -170,6 +170,27 @@ struct LeaseStateTests {
         #expect(snapshot.problems.first { $0.kind == .missing }?.shardIDs == [id(3)])
     }
 
+    @Test func `a list that may not be read any more judges nothing until it may again`() {
+        var watch = Watch()
+        let leases = (0..<3).map { lease($0, checkpoint: checkpoint(age: .zero, of: $0)) }
+        watch.scan(leases)
+        watch.list((0..<4).map { shard($0) })
+        watch.settle()
+        watch.wait(.seconds(11))
+        watch.scan(leases)
+        #expect(watch.problem(.missing)?.shardIDs == [id(3)])
+        watch.send(.shardListFailed(awsError("AccessDeniedException"), watch.info()))
+        #expect(watch.problem(.missing) == nil)
+        #expect(watch.problem(.denied)?.message.contains("kinesis:ListShards") == true)
+        watch.list((0..<4).map { shard($0) })
+        watch.wait(.seconds(11))
+        watch.scan(leases)
+        #expect(watch.problem(.missing)?.shardIDs == [id(3)])
+        // What passes by itself takes nothing away.
+        watch.send(.shardListFailed(awsError("LimitExceededException"), watch.info()))
+        #expect(watch.problem(.missing)?.shardIDs == [id(3)])
+    }
+
     @Test func `in table-only mode nothing is said of shards`() {
         var watch = Watch(.test(stream: nil))
         watch.scan([lease(0, of: 9)])
