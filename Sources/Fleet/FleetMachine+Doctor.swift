@@ -35,6 +35,8 @@ extension FleetMachine {
             findings += progressFindings(suspects, at: now)
             findings += hotFindings(suspects, at: now)
             findings += balanceFindings(workers, views, at: now)
+            findings += leaderFindings(workers, at: now)
+            findings += reportFindings()
             findings += rowFindings(otherRows)
         }
         findings += stoppedFindings()

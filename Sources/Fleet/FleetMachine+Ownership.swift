@@ -35,7 +35,7 @@ extension FleetMachine {
                     kind: .unowned, severity: oldestFree > failover.duration * 6 ? .critical : .warning,
                     shardIDs: free.map(\.id), age: oldestFree,
                     message:
-                        "\(who) unowned for \(oldestFree.brief): no worker takes \(free.count == 1 ? "it" : "them")",
+                        "\(who) unowned for \(oldestFree.brief): \(idleTaker(of: free.count == 1 ? "it" : "them"))",
                     action: ownWorkers.isEmpty ? nil : .steal))
         }
         for (owner, leases) in expired.sorted(by: { $0.key < $1.key }) {
@@ -67,7 +67,8 @@ extension FleetMachine {
             kind: .expired, subject: owner,
             severity: (quiet ?? .zero) > failover.duration * 3 ? .critical : .warning,
             shardIDs: leases.map(\.id), workerID: owner, age: quiet,
-            message: "\(owner) is gone: no renewal for \((quiet ?? .zero).brief), \(count) wait for a taker"
+            message: "\(owner) is gone: no renewal for \((quiet ?? .zero).brief), \(count) wait for "
+                + (hasAssigner ? "the leader to hand them out" : "a taker")
                 + (lag.map { ", up to \(Duration.milliseconds($0.milliseconds).brief) unread" } ?? ""),
             action: ownWorkers.isEmpty ? .evict : .steal)
     }

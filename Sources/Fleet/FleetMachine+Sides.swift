@@ -18,19 +18,11 @@ struct SideTables: Sendable {
     var leaderItem: Item?
     /// Of the metrics table.
     var reports: [WorkerReport] = []
+    /// By worker, of either table.
+    var paces: [String: ReportPace] = [:]
     /// What the last read of the metrics took.
     var metricsUnits = 0.0
     var beat: LeaderBeat?
-}
-
-/// The leader's version, and since when it stands on our clock.
-struct LeaderBeat: Hashable, Sendable {
-    var owner: String
-    var version: String
-    var leaseDuration: Duration
-    var changedAt: Timestamp
-    var isChangeSeen: Bool
-    var readAt: Timestamp
 }
 
 extension FleetMachine {
@@ -73,7 +65,7 @@ extension FleetMachine {
         }
     }
 
-    private var hasCoordinatorTable: Bool {
+    var hasCoordinatorTable: Bool {
         legacyMigrationItem != nil
             || rows[Self.tableMigrationKey]?.stored["tm"]?.string == "TABLE_MIGRATION_STATUS_PENDING"
     }
@@ -111,6 +103,7 @@ extension FleetMachine {
         sides.metrics = items == nil ? .absent : .read
         sides.reports = (items ?? []).compactMap { WorkerReport($0, keyName: WorkerReport.sideKey) }
         sides.metricsUnits = info.readUnits ?? 0
+        note(sides.reports.compactMap { report in report.reportedAt.map { (report.workerID, $0) } })
         schedule.underWay.remove(.metrics)
         // A table that is not there appears when the first worker makes it.
         schedule.nextMetricsRead = now + (items == nil ? .seconds(60) : metricsInterval)
@@ -125,41 +118,7 @@ extension FleetMachine {
         return min(.seconds(300), max(Self.metricsReadInterval, .seconds(sides.metricsUnits / share)))
     }
 
-    /// Notes the leader's version; the lock of 3.0 to 3.4 wins, as the one in the lease table holds only when all of a
-    /// fleet moved (kcl.md §1.5).
-    mutating func updateLeader(at now: Timestamp) {
-        let item = (hasCoordinatorTable ? sides.leaderItem : nil) ?? rows[Self.leaderKey]?.stored
-        guard let item, let owner = item["ownerName"]?.string, item["isReleased"]?.string != "1" else {
-            sides.beat = nil
-            return
-        }
-        let version = item["recordVersionNumber"]?.string ?? ""
-        let milliseconds = item["leaseDuration"]?.string.flatMap { Int64($0) } ?? 120_000
-        var beat =
-            sides.beat
-            ?? LeaderBeat(
-                owner: owner, version: version, leaseDuration: .zero, changedAt: now, isChangeSeen: false, readAt: now)
-        if beat.version != version || beat.owner != owner {
-            beat.changedAt = now
-            beat.isChangeSeen = true
-        }
-        beat.owner = owner
-        beat.version = version
-        beat.leaseDuration = .milliseconds(min(max(1000, milliseconds), 86_400_000))
-        beat.readAt = now
-        sides.beat = beat
-    }
-
     // MARK: - The picture
-
-    /// The leader's heartbeat as reads show it: what was not read does not make it old.
-    func leaderHeartbeat(at now: Timestamp) -> LeaderHeartbeat? {
-        guard let beat = sides.beat else { return nil }
-        if case .takers? = mode { return nil }
-        let age = min(now - beat.changedAt, beat.readAt - beat.changedAt + Self.leaderReadInterval)
-        return LeaderHeartbeat(
-            workerID: beat.owner, age: age, isExact: beat.isChangeSeen, leaseDuration: beat.leaseDuration)
-    }
 
     /// The newest report of each worker, of either table.
     func workerReports(_ others: [OtherRow], at time: UnixTime) -> [String: WorkerReport] {

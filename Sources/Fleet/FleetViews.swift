@@ -109,6 +109,10 @@ package struct Problem: Hashable, Sendable, Identifiable {
         case flapping = "FLAPPING"
         /// Workers have different failover times.
         case failoverDiffers = "FAILOVER_DIFFERS"
+        /// Two workers have one id.
+        case sameID = "SAME_ID"
+        /// A 3.x fleet has nobody who hands out leases.
+        case leaderLost = "LEADER_LOST"
         /// Leases are shared out badly.
         case uneven = "UNEVEN"
         /// The table cannot be read.

@@ -111,6 +111,104 @@ struct SideTableTests {
         #expect(watch.snapshot.leader == nil)
     }
 
+    @Test func `a leader without a heartbeat is said, with what waits for it`() throws {
+        var watch = Watch.over(tables)
+        #expect(watch.problem(.leaderLost) == nil)
+        beat(&watch, tables, for: .seconds(120))
+        let problem = try #require(watch.problem(.leaderLost))
+        #expect(problem.severity == .warning)
+        #expect(problem.workerID == "v3-worker-a")
+        #expect(
+            problem.message
+                == "v3-worker-a, the leader, sent no heartbeat for ≥2m00s: another takes its place, until then nobody "
+                + "hands out leases")
+        beat(&watch, tables, for: .seconds(120))
+        #expect(watch.problem(.leaderLost)?.message.contains("≥4m00s: no worker takes its place") == true)
+        var followed = tables
+        followed.leader = Generations.leader("v3-worker-b", version: "77aa-1")
+        watch.wait(.seconds(10))
+        watch.send(.woke)
+        watch.answerSides(followed)
+        #expect(watch.problem(.leaderLost) == nil)
+    }
+
+    @Test func `a lock that nobody takes is said once every worker had its try`() throws {
+        var watch = Watch.over(tables)
+        var leaderless = tables
+        leaderless.leader = nil
+        beat(&watch, leaderless, for: .seconds(90))
+        #expect(watch.problem(.leaderLost) == nil)
+        beat(&watch, leaderless, for: .seconds(20))
+        #expect(watch.problem(.leaderLost)?.message.hasPrefix("no worker became leader") == true)
+    }
+
+    @Test func `of a fleet at rest, or one that takes leases itself, no leader is missed`() {
+        var stopped = Watch.over(tables)
+        for _ in 0..<30 {
+            stopped.wait(.seconds(10))
+            stopped.send(.woke)
+            stopped.answerSides(tables)
+        }
+        stopped.scan(tables.leases)
+        #expect(stopped.snapshot.leaderHeartbeat?.isLost == true)
+        #expect(stopped.problem(.expired)?.message.contains("wait for the leader to hand them out") == true)
+        #expect(stopped.problem(.leaderLost) == nil)
+        var taking = Watch(.test(stream: nil))
+        taking.scan([lease(0)])
+        taking.noMigration()
+        taking.wait(.seconds(300))
+        taking.scan([lease(0, counter: 2)])
+        #expect(taking.problem(.leaderLost) == nil)
+    }
+
+    /// The workers renew, and the tables beside stay as they are.
+    private func beat(_ watch: inout Watch, _ tables: Generations.Tables, for duration: Duration) {
+        for _ in 0..<duration.wholeMilliseconds / 10_000 {
+            watch.wait(.seconds(10))
+            watch.send(.woke)
+            watch.answerSides(tables)
+            watch.scan(
+                watch.snapshot.leases.map { view in
+                    let counter = Int(view.lease?.leaseCounter ?? 0)
+                    return view.stored.merging(["leaseCounter": .n(counter + 1)]) { $1 }
+                })
+        }
+    }
+
+    /// Reads the reports every 15 s for five minutes. `times` are those of `v3-worker-a`'s reports, in seconds.
+    private func reports(_ times: (Int) -> [Int], others: Int = 30) -> Watch {
+        var watch = Watch.over(tables)
+        for second in stride(from: 15, through: 300, by: 15) {
+            func row(_ worker: String, _ time: Int) -> Item {
+                Generations.metrics(worker).merging(["lut": .n(Watch.noon.milliseconds / 1000 + Int64(time))]) { $1 }
+            }
+            watch.wait(.seconds(15))
+            watch.send(.woke)
+            var read = tables
+            read.metrics = [row("v3-worker-a", times(second).max() ?? 0)]
+            if others > 0 { read.metrics?.append(row("v3-worker-b", second / others * others)) }
+            watch.answerSides(read)
+            watch.settle()
+        }
+        return watch
+    }
+
+    @Test func `two workers of one id report twice as often as the others`() throws {
+        func two(_ second: Int) -> [Int] { [4, 17].map { (second + 30 - $0) / 30 * 30 - 30 + $0 } }
+        let watch = reports(two)
+        let problem = try #require(watch.problem(.sameID))
+        #expect(problem.workerID == "v3-worker-a" && problem.severity == .warning)
+        #expect(
+            problem.message.hasPrefix("v3-worker-a reports every 15s, the others every 30s: two workers have this id"))
+        let alone = try #require(reports(two, others: 0).problem(.sameID))
+        #expect(alone.message.contains("where KCL does every 30s unless it is told otherwise"))
+        // A fleet that was told to report oftener, and one worker that does as all do.
+        #expect(reports({ [$0] }, others: 15).problem(.sameID) == nil)
+        #expect(reports({ [$0 / 30 * 30] }).problem(.sameID) == nil)
+        // A restart under the same id reports at once.
+        #expect(reports({ [$0 < 100 ? $0 / 30 * 30 : ($0 - 10) / 30 * 30 + 10] }).problem(.sameID) == nil)
+    }
+
     @Test func `a denied table of metrics is a remark that names the permission, and assign is off`() throws {
         var watch = Watch(.test(stream: nil))
         watch.scan(tables.leases)
