@@ -119,7 +119,8 @@ def test_the_policy_for_watching_is_what_watching_calls(bench, terminal):
     rows = ("dynamodb:BatchGetItem", DYNAMODB + application)
     assert rows not in made
     screen = terminal(AWS_ENDPOINT_URL=account.emulator.endpoint)
-    screen.launch("watch", application, *stream)
+    # Scans that come seldom leave the rows to be read by themselves.
+    screen.launch("watch", application, *stream, "--refresh", "60s")
     wait_until(lambda: rows in (seen := account.calls()) and (made.update(seen) or True), 30, lambda: screen.text)
     screen.type("q")
     screen.is_back()

@@ -53,6 +53,18 @@ def test_a_change_of_a_row_on_the_screen_is_seen_before_the_next_scan(bench, ter
     watched.screen.is_back()
 
 
+def test_a_table_that_costs_less_than_its_rows_is_scanned_once_a_second(bench, terminal):
+    watched = Watched(bench, terminal)
+    watched.start()
+    scans = watched.calls("Scan")
+    watched.set(generations.FIRST, leaseOwner=generations.text("worker-z"), leaseCounter=generations.number(8))
+    watched.screen.shows("worker-z")
+    wait_until(lambda: watched.calls("Scan") >= scans + 3, 10, lambda: watched.screen.text)
+    assert watched.calls("BatchGetItem") == 0
+    watched.screen.type("q")
+    watched.screen.is_back()
+
+
 def test_a_throttled_read_of_rows_is_made_more_seldom_and_recovers(bench, terminal):
     fault = [dict(do="error", type="ProvisionedThroughputExceededException", message="slowly", status=400,
                   operation="BatchGetItem", count=2)]
