@@ -134,18 +134,19 @@ extension Model {
     }
 
     mutating func refusePast(_ why: String) {
-        if past?.shown == nil { past = nil }
+        if let shown = past?.shown { past?.wanted = shown.takenAtInstant } else { past = nil }
         say(.info, why)
     }
 
     /// The moment that is shown, for people; `nil` where it is now.
     var pastWords: String? {
         guard let past, let live else { return nil }
-        guard let shown = past.shown else { return "going to \(CivilTime(time(of: past.wanted, live)).clock)Z" }
-        let ago = live.takenAtInstant - shown.takenAtInstant
-        let distance =
-            configuration.purpose == .replay
-            ? "in the recording" : "\(max(.zero, ago).brief) ago"
-        return "PAST \(CivilTime(shown.takenAt).clock)Z \(distance)"
+        let going = "going to \(CivilTime(time(of: past.wanted, live)).clock)Z"
+        guard let shown = past.shown else { return going }
+        let then = "PAST \(CivilTime(shown.takenAt).clock)Z"
+        // Of a large fleet a picture of the past takes a while; the key is answered at once.
+        if shown.takenAtInstant != past.wanted { return "\(then), \(going)" }
+        if configuration.purpose == .replay { return "\(then) in the recording" }
+        return "\(then) \(max(.zero, live.takenAtInstant - shown.takenAtInstant).brief) ago"
     }
 }

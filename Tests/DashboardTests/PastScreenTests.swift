@@ -32,6 +32,17 @@ import Testing
         #expect(screen.foot.contains("now"))
     }
 
+    @Test func aStepIsAnsweredBeforeItsPictureIsThere() throws {
+        var screen = try inPast()
+        #expect(try screen.press("[") == [.showPast(Fixture.instant - .seconds(20))])
+        #expect(screen.text.contains("PAST 12:03:57Z, going to 12:03:47Z") && screen.text.contains("all was well"))
+        screen.send(.pastShown(earlier(.seconds(20)), asked: Fixture.instant - .seconds(20)))
+        #expect(screen.text.contains("PAST 12:03:47Z 20s ago") && !screen.text.contains("going to"))
+        try screen.press("[")
+        screen.send(.pastRefused("the recording is still being read"))
+        #expect(screen.text.contains("PAST 12:03:47Z 20s ago") && !screen.text.contains("going to"))
+    }
+
     @Test(arguments: ["<esc>", "<end>", "]"])
     func nowIsOneKeyAway(key: String) throws {
         var screen = try inPast()

@@ -57,7 +57,8 @@ struct Setting: Hashable, Sendable {
             key: .refresh, kind: .refresh, standard: .text("auto"), scopes: [.everywhere],
             help: """
                 How often a table is read: "auto", or a time of a second or more, such as "10s". The rows on the screen \
-                are read again once a second in between, if max_rcu leaves room, or the whole table where that costs less.
+                are read again once a second in between, if max_rcu leaves room, or the whole table where that costs \
+                less.
                 """),
         Setting(
             key: .readUnitsMax, kind: .positive, example: .number(25), scopes: [.everywhere, .application],
