@@ -30,15 +30,11 @@ static void open_signals(void) {
     if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) signal_pipe[0] = signal_pipe[1] = -1;
 }
 
-static void tell(int number) {
-    unsigned char byte = (unsigned char)number;
-    (void)!write(signal_pipe[1], &byte, 1);
-}
-
 static void note_signal(int number) {
     int saved = errno;
     if (atomic_load(&listeners) > 0) {
-        tell(number);
+        unsigned char byte = (unsigned char)number;
+        (void)!write(signal_pipe[1], &byte, 1);
     } else if (number != SIGWINCH && number != SIGCONT) {
         sigset_t this_one;
         sigemptyset(&this_one);
@@ -50,10 +46,7 @@ static void note_signal(int number) {
     errno = saved;
 }
 
-void shardtop_signal_pass_on(int32_t number) {
-    atomic_fetch_sub(&listeners, 1);
-    note_signal(number);
-}
+void shardtop_signal_again(int32_t number) { note_signal(number); }
 
 void shardtop_block_signals(void) {
     pthread_once(&signals_once, open_signals);
@@ -78,8 +71,7 @@ void shardtop_signal_listen(void) {
     atomic_fetch_add(&listeners, 1);
 }
 
-int32_t shardtop_signal_wait(int32_t timeout_milliseconds) {
-    struct timespec timeout = {timeout_milliseconds / 1000, timeout_milliseconds % 1000 * 1000000L};
+int32_t shardtop_signal_wait(void) {
     sigset_t unblocked, ours = our_signal_set();
     pthread_sigmask(SIG_SETMASK, NULL, &unblocked);
     for (int number = 1; number < NSIG; number++) {
@@ -89,16 +81,11 @@ int32_t shardtop_signal_wait(int32_t timeout_milliseconds) {
         unsigned char byte;
         if (read(signal_pipe[0], &byte, 1) == 1) return byte;
         struct pollfd wait = {signal_pipe[0], POLLIN, 0};
-        int ready = ppoll(&wait, 1, timeout_milliseconds < 0 ? NULL : &timeout, &unblocked);
-        if (ready == 0 || (ready < 0 && errno != EINTR)) return 0;
+        ppoll(&wait, 1, NULL, &unblocked);
     }
 }
 
-void shardtop_signal_stop(void) {
-    pthread_once(&signals_once, open_signals);
-    atomic_fetch_sub(&listeners, 1);
-    tell(0);
-}
+void shardtop_signal_unlisten(void) { atomic_fetch_sub(&listeners, 1); }
 
 // A crash must not leave the terminal raw with the backtrace in the alternate screen. Everything below is safe in a
 // signal handler: `write`, `tcsetattr` and `sigaction` only.

@@ -1,9 +1,6 @@
-import CTerminal
 import Glibc
-import Machine
 
-/// SIGINT, SIGTERM and SIGHUP for commands without a screen. They are blocked in every thread; one thread waits for
-/// them, so that no handler runs anywhere.
+/// SIGINT, SIGTERM and SIGHUP, for whoever has no screen that hears them.
 struct Interruption: Sendable {
     private let signals: AsyncStream<Int32>
 
@@ -11,15 +8,11 @@ struct Interruption: Sendable {
     init(heard: Set<Int32> = [SIGINT, SIGTERM, SIGHUP]) {
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
         signals = stream
-        // From now on: who is told that Ctrl-C ends us may press it before the thread runs.
-        shardtop_signal_listen()
-        _ = startThread {
-            while true {
-                let signal = shardtop_signal_wait(-1)
-                guard heard.contains(signal) else { continue }
-                // Whoever waited was cancelled: it is meant for who waits now.
-                if case .terminated = continuation.yield(signal) { return shardtop_signal_pass_on(signal) }
-            }
+        _ = SignalListener { signal in
+            guard heard.contains(signal) else { return .left }
+            // Whoever waited was cancelled: it is meant for who waits now.
+            if case .terminated = continuation.yield(signal) { return .over }
+            return .taken
         }
     }
 

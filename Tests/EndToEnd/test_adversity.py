@@ -216,6 +216,17 @@ def test_a_worker_goes_on_headless_when_its_terminal_is_gone(bench, line):
     assert screened.worker.events[-1]["event"] == "workerStopped"
 
 
+def test_a_worker_ends_by_a_sigterm_right_behind_the_hang_up(bench, line):
+    emulator = bench.emulator("orders:1")
+    screened = line(emulator.endpoint, "orders", application="shardtop-both")
+    screened.read_until(b"orders")
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        screened.process.send_signal(number)
+    wait_until(lambda: drained(screened) is not None, 15)
+    assert screened.process.returncode == DONE
+    assert screened.worker.events[-1]["event"] == "workerStopped"
+
+
 def test_ctrl_z_is_off_and_q_asks_in_front_of_a_worker(bench, line):
     emulator = bench.emulator("orders:1")
     screened = line(emulator.endpoint, "orders", application="shardtop-keys")

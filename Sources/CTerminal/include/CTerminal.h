@@ -136,15 +136,13 @@ void shardtop_unblock_signals(void);
 /// From now on signals are kept for `shardtop_signal_wait`. Who listens is counted.
 void shardtop_signal_listen(void);
 
-/// Waits for one of these signals and returns its number; 0 after the timeout (negative: none) or
-/// `shardtop_signal_stop`. The caller listens.
-int32_t shardtop_signal_wait(int32_t timeout_milliseconds);
+/// One listener less. When nobody is left who listens, signals end the process again.
+void shardtop_signal_unlisten(void);
 
-/// Ends one call of `shardtop_signal_wait`, running or next. When nobody is left who listens, signals end the process
-/// again.
-void shardtop_signal_stop(void);
+/// Waits for one of these signals and returns its number. Of two threads that wait either may get it.
+int32_t shardtop_signal_wait(void);
 
-/// Listens no more, and leaves a signal that came to who still does; where that is nobody it does what it always does.
-void shardtop_signal_pass_on(int32_t number);
+/// As if the signal came now: where nobody listens any more it does what it always does.
+void shardtop_signal_again(int32_t number);
 
 #endif

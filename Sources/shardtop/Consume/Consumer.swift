@@ -1,5 +1,4 @@
 import AWSWire
-import CTerminal
 import CurlTransport
 import Dashboard
 import Fleet
@@ -129,16 +128,10 @@ struct Consumer {
                 desk?.shutdownRequested()
                 worker.requestShutdown()
             }
-            guard let screen else {
-                let interruption = Interruption()
-                _ = await interruption.wait()
-                return interruption
-            }
             // The screen hears the signals itself while it is there. A terminal that goes may be noticed before its
-            // SIGHUP comes, which is the screen's end and not the worker's: somebody listens without a gap.
-            shardtop_signal_listen()
-            if try await draw(screen) == .quit { return Interruption() }
-            let interruption = Interruption(heard: [SIGINT, SIGTERM])
+            // SIGHUP comes, which is the screen's end and not the worker's.
+            let interruption = screen == nil ? Interruption() : Interruption(heard: [SIGINT, SIGTERM])
+            if let screen, try await draw(screen) == .quit { return interruption }
             _ = await interruption.wait()
             return interruption
         }

@@ -30,6 +30,9 @@ final class CursesTerminal: Terminal {
     /// The size in columns and rows when it was last asked for; changes come as events.
     var size: (width: Int, height: Int) { shared.size }
 
+    /// SIGTERM came, whether or not anybody read the event of it.
+    var wasTerminated: Bool { shared.wasTerminated }
+
     func present(_ frame: CellBuffer) {
         shared.post { $0.frame = frame }
     }
@@ -80,6 +83,7 @@ final class TerminalThread: @unchecked Sendable {
         var width = 0
         var height = 0
         var isRunning = false
+        var wasTerminated = false
     }
 
     /// Enough for any typing; a flood beyond it loses the oldest.
@@ -104,6 +108,7 @@ final class TerminalThread: @unchecked Sendable {
     }
 
     var size: (width: Int, height: Int) { state.withLock { ($0.width, $0.height) } }
+    var wasTerminated: Bool { state.withLock { $0.wasTerminated } }
 
     /// Starts both threads and waits until the terminal is open.
     func start() throws(CursesTerminal.Failure) -> ColorDepth {
@@ -115,8 +120,6 @@ final class TerminalThread: @unchecked Sendable {
             throw CursesTerminal.Failure(description: "the terminal cannot be opened")
         }
         let depth = try result.get()
-        shardtop_signal_listen()
-        _ = startThread { self.runSignals() }
         return depth
     }
 
@@ -146,6 +149,7 @@ final class TerminalThread: @unchecked Sendable {
             return
         }
         state.withLock { $0.isRunning = true }
+        let signals = SignalListener { self.heard($0) }
         noteSize()
         if hasMouse { shardtop_terminal_set_mouse(1) }
         opened.withLock { $0 = .success(depth) }
@@ -153,7 +157,7 @@ final class TerminalThread: @unchecked Sendable {
         var loop = TerminalLoop(thread: self, depth: depth)
         loop.run()
         shardtop_terminal_close()
-        shardtop_signal_stop()
+        signals.stop()
         state.withLock { $0.isRunning = false }
         hasClosed.signal()
         events.finish()
@@ -181,15 +185,17 @@ final class TerminalThread: @unchecked Sendable {
         return size
     }
 
-    private func runSignals() {
-        while state.withLock({ $0.isRunning }) {
-            switch shardtop_signal_wait(-1) {
-            case SIGWINCH: post { $0.isToResize = true }
-            case SIGCONT: post { $0.isToRedraw = true }
-            case 0: return
-            case let signal: events.yield(.interrupted(signal: signal))
-            }
+    private func heard(_ signal: Int32) -> SignalListener.Answer {
+        // A terminal that takes nothing was given up.
+        guard state.withLock({ $0.isRunning }) else { return .over }
+        switch signal {
+        case SIGWINCH: post { $0.isToResize = true }
+        case SIGCONT: post { $0.isToRedraw = true }
+        default:
+            if case .terminated = events.yield(.interrupted(signal: signal)) { return .over }
+            if signal == SIGTERM { state.withLock { $0.wasTerminated = true } }
         }
+        return .taken
     }
 }
 

@@ -118,7 +118,8 @@ final class Screen: Sendable {
             let end = await loop(terminal)
             group.cancelAll()
             terminal.close()
-            return end
+            // A supervisor may send SIGTERM right behind the SIGHUP that the screen ends with.
+            return terminal.wasTerminated ? .quit : end
         }
     }
 
