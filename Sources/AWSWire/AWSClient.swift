@@ -317,10 +317,16 @@ public final class AWSClient: Sendable {
     }
 
     func decode(_ operation: String, _ answer: Answer) throws(AWSError) -> AWSValue {
-        let body = answer.body
-        if body.isEmpty { return .members([:]) }
-        do { return try answer.encoding.decode(body) } catch {
-            if body[0] == UInt8(ascii: "<") {
+        if answer.body.isEmpty { return .members([:]) }
+        return try decode(operation, answer, as: answer.encoding.decode)
+    }
+
+    /// The answer's body as `read` takes it.
+    func decode<Value>(
+        _ operation: String, _ answer: Answer, as read: (Bytes) throws(MalformedBody) -> Value
+    ) throws(AWSError) -> Value {
+        do { return try read(answer.body) } catch {
+            if !answer.body.isEmpty, answer.body[0] == UInt8(ascii: "<") {
                 throw malformed(operation, "a web page; is \(endpoint) really \(service.name)?")
             }
             throw malformed(operation, error.description)

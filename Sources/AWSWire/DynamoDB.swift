@@ -272,18 +272,9 @@ public struct DynamoDBClient: Sendable {
             "ConsistentRead": consistent ? true : nil, "ReturnConsumedCapacity": "TOTAL",
         ])
         let answer = try await client.send("Scan", input, attemptsMax: attemptsMax, timeout: timeout)
-        let body = try client.decode("Scan", answer)
-        // Rows that a scan does not show are taken for deleted: no list must never pass for an empty one.
-        guard let items = body["Items"]?.list?.map({ Item(wire: $0) }) else {
-            throw client.malformed("Scan", "no Items")
-        }
-        let lastKey = body["LastEvaluatedKey"].map { Item(wire: $0) }
-        guard !items.contains(nil), lastKey != .some(nil) else {
-            throw client.malformed("Scan", "an item that is none")
-        }
-        return ScanPage(
-            items: items.compactMap { $0 }, lastEvaluatedKey: lastKey ?? nil,
-            consumedReadUnits: body["ConsumedCapacity"]?["CapacityUnits"]?.double, date: answer.date)
+        var page = try client.decode("Scan", answer, as: ScanPage.init(json:))
+        page.date = answer.date
+        return page
     }
 
     /// The item under `key`, read consistently; `nil` where there is none.

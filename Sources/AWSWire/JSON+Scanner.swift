@@ -150,6 +150,12 @@ extension JSONScanner {
         raw.isEscaped ? try self.text(raw) == "\(text)" : matches(raw.range, text)
     }
 
+    /// Whether `raw`, which has no escapes, is `text`.
+    func equals(_ raw: RawString, _ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { $0.elementsEqual(buffer[raw.range]) }
+    }
+
     /// Throws where a control character stands in the string as it is.
     func check(_ range: Range<Int>) throws(MalformedBody) {
         var lowest = UInt8.max
