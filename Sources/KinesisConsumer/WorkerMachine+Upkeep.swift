@@ -46,10 +46,13 @@ struct Upkeep: Sendable {
     }
 
     /// One steal at a time, and `count` to go: the next run of the taker comes the sooner the more there are, because
-    /// the more patient rule of Java's would leave us the last to have its share. Twenty take two of its intervals.
+    /// the more patient rule of Java's would leave us the last to have its share. Twenty take two of its intervals,
+    /// where that takes no more than 100 units a second.
     mutating func stealSoon(_ count: Int, _ now: Timestamp) {
         guard provisionedReads == nil else { return }
-        nextWholeScan = min(nextWholeScan, now + configuration.takeInterval / min(max(4, 2 * count), 16))
+        let interval = configuration.takeInterval
+        let soonest = min(interval / 4, .seconds(wholeScanUnits / 100))
+        nextWholeScan = min(nextWholeScan, now + max(soonest, interval / min(max(4, 2 * count), 16)))
     }
 
     /// Whoever is new here looks again soon, however rarely the table is read otherwise.
