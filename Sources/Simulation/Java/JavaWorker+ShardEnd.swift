@@ -118,7 +118,7 @@ extension JavaWorker {
             guard let row = try await refresher.lease(child) else {
                 throw missing(
                     child, "IllegalStateException: child lease \(child) of completed \(lease.leaseKey) is not found",
-                    mayBeCleanedUp: true)
+                    mayBeCleanedUp: hooks.absence(lease.leaseKey) == .cleanedUp)
             }
             if row.checkpoint != .trimHorizon, row.checkpoint != .atTimestamp { processed += 1 }
         }
