@@ -36,7 +36,7 @@ extension FleetMachine {
             findings += hotFindings(suspects, at: now)
             findings += balanceFindings(workers, views, at: now)
             findings += leaderFindings(workers, at: now)
-            findings += reportFindings()
+            findings += reportFindings(at: now)
             findings += rowFindings(otherRows)
         }
         findings += stoppedFindings()

@@ -16,7 +16,9 @@ extension FleetMachine {
     /// Notes the leader's version; the lock of 3.0 to 3.4 wins, as the one in the lease table holds only when all of a
     /// fleet moved (kcl.md §1.5).
     mutating func updateLeader(at now: Timestamp) {
-        let item = (hasCoordinatorTable ? sides.leaderItem : nil) ?? rows[Self.leaderKey]?.stored
+        let ofCoordinator = hasCoordinatorTable ? sides.leaderItem : nil
+        let item = ofCoordinator ?? rows[Self.leaderKey]?.stored
+        let readAt = ofCoordinator == nil ? now : sides.leaderReadAt
         guard let item, let owner = item["ownerName"]?.string, item["isReleased"]?.string != "1" else {
             sides.beat = nil
             return
@@ -26,15 +28,16 @@ extension FleetMachine {
         var beat =
             sides.beat
             ?? LeaderBeat(
-                owner: owner, version: version, leaseDuration: .zero, changedAt: now, isChangeSeen: false, readAt: now)
+                owner: owner, version: version, leaseDuration: .zero, changedAt: readAt, isChangeSeen: false,
+                readAt: readAt)
         if beat.version != version || beat.owner != owner {
-            beat.changedAt = now
+            beat.changedAt = readAt
             beat.isChangeSeen = true
         }
         beat.owner = owner
         beat.version = version
         beat.leaseDuration = .milliseconds(min(max(1000, milliseconds), 86_400_000))
-        beat.readAt = now
+        beat.readAt = readAt
         sides.beat = beat
     }
 
@@ -50,7 +53,7 @@ extension FleetMachine {
     /// A fleet of 3.x whose workers read, with nobody who would hand out leases: what is read is read on, and what is
     /// lost or new waits (kcl.md §1.5; a leader is followed by another after some two and a half minutes).
     func leaderFindings(_ workers: [WorkerView], at now: Timestamp) -> [Finding] {
-        guard hasAssigner, workers.contains(where: { $0.activeLeases > 0 }) else { return [] }
+        guard hasAssigner, workers.contains(where: { $0.state == .live && $0.activeLeases > 0 }) else { return [] }
         let consequence = "until then nobody hands out leases"
         if let heartbeat = leaderHeartbeat(at: now) {
             guard heartbeat.isLost else { return [] }

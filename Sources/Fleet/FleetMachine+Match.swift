@@ -74,6 +74,7 @@ extension FleetMachine {
             matched(.unverified("its shards are not listed yet"))
             return
         }
+        if isShardListDenied { return }
         let evidence = evidence(now: clock.time(at: now))
         recreatedShards = evidence.earlier.sorted()
         if evidence.alive > 0, evidence.known == 0, !shards.shards.isEmpty {

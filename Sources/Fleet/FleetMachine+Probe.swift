@@ -15,7 +15,7 @@ extension FleetMachine {
         for place in rows.slots.indices {
             let row = rows.slots[place]
             guard let lease = row.lease, let stream = row.stream.map({ addresses[$0] }) ?? given,
-                row.shard != nil || row.stream == nil && shards == nil
+                row.shard != nil || row.stream == nil && (shards == nil || isShardListDenied)
             else { continue }
             switch lease.checkpoint.position {
             case .sequenceNumber, .trimHorizon: break

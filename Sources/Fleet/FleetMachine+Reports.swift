@@ -5,19 +5,31 @@ import Machine
 /// How often a 3.x worker reports, by its own clock.
 struct ReportPace: Sendable {
     private static let gapsMax = 10
+    /// Longer than any worker is silent that reports: it was away, or we were.
+    private static let gapMax: Duration = .seconds(120)
     private var last: UnixTime
     private var gaps: [Duration] = []
+    /// When the last report was first read, by our clock.
+    private var changedAt: Timestamp
 
-    init(_ time: UnixTime) { last = time }
+    init(_ time: UnixTime, at now: Timestamp) {
+        last = time
+        changedAt = now
+    }
 
     /// Another report, or the last one read again.
-    mutating func note(_ time: UnixTime) {
+    mutating func note(_ time: UnixTime, at now: Timestamp) {
         guard time != last else { return }
         // Of two workers with clocks apart the later report may bear the earlier time.
-        gaps.append(time > last ? time - last : last - time)
+        let gap = time > last ? time - last : last - time
+        if gap > Self.gapMax { gaps = [] } else { gaps.append(gap) }
         if gaps.count > Self.gapsMax { gaps.removeFirst() }
         last = time
+        changedAt = now
     }
+
+    /// Whether it still reports; its row stays for a day after it stopped.
+    func isCurrent(at now: Timestamp) -> Bool { now - changedAt <= Self.gapMax }
 
     /// The average of the last ten; `nil` before there are as many.
     var interval: Duration? {
@@ -34,7 +46,7 @@ extension FleetMachine {
     private static let tooOften = 0.7
 
     /// Notes the reports in the lease table (3.5 and later), called after every scan.
-    mutating func noteReportsOfLeaseTable() {
+    mutating func noteReportsOfLeaseTable(at now: Timestamp) {
         var reports: [(worker: String, time: UnixTime)] = []
         for place in rows.slots.indices {
             guard case .foreign(let key, "WORKER_METRIC_STATS")? = rows.slots[place].other,
@@ -42,23 +54,13 @@ extension FleetMachine {
             else { continue }
             reports.append((key, UnixTime(milliseconds: seconds * 1000)))
         }
-        guard !reports.isEmpty else { return }
-        note(reports)
+        sides.pacesOfLeaseTable.note(reports, at: now)
     }
 
-    /// Notes all reports of one read. Who is not among them is forgotten.
-    mutating func note(_ reports: [(worker: String, time: UnixTime)]) {
-        var paces: [String: ReportPace] = [:]
-        for (worker, time) in reports {
-            var pace = sides.paces[worker] ?? ReportPace(time)
-            pace.note(time)
-            paces[worker] = pace
-        }
-        sides.paces = paces
-    }
-
-    func reportFindings() -> [Finding] {
-        let intervals = sides.paces.compactMapValues(\.interval)
+    func reportFindings(at now: Timestamp) -> [Finding] {
+        // While a fleet moves from one table to the other it reports in one of them.
+        let intervals = sides.paces.intervals(at: now)
+            .merging(sides.pacesOfLeaseTable.intervals(at: now)) { _, ofLeaseTable in ofLeaseTable }
         return intervals.sorted { $0.key < $1.key }.compactMap { worker, interval in
             let others = intervals.filter { $0.key != worker }.values.sorted()
             let usual = others.isEmpty ? Self.reportInterval : others[others.count / 2]
@@ -67,9 +69,27 @@ extension FleetMachine {
                 others.isEmpty
                 ? "where KCL does every \(usual.brief) unless it is told otherwise" : "the others every \(usual.brief)"
             return Finding(
-                kind: .sameID, subject: worker, severity: .warning, workerID: worker, patience: .seconds(60),
+                kind: .sameID, subject: worker, severity: .warning, workerID: worker,
                 message: "\(worker) reports every \(interval.brief), \(comparison): two workers have this id, so both "
                     + "read its shards and neither notices, or one starts again and again; give each its own workerId")
         }
+    }
+}
+
+extension [String: ReportPace] {
+    /// Notes all reports of one read of a table. Who is not among them is forgotten.
+    mutating func note(_ reports: [(worker: String, time: UnixTime)], at now: Timestamp) {
+        var paces: [String: ReportPace] = [:]
+        for (worker, time) in reports {
+            var pace = self[worker] ?? ReportPace(time, at: now)
+            pace.note(time, at: now)
+            paces[worker] = pace
+        }
+        self = paces
+    }
+
+    /// Of those who report now.
+    fileprivate func intervals(at now: Timestamp) -> [String: Duration] {
+        compactMapValues { $0.isCurrent(at: now) ? $0.interval : nil }
     }
 }

@@ -62,7 +62,7 @@ extension FleetMachine {
         notePaces()
         updateMode(at: now)
         updateLeader(at: now)
-        noteReportsOfLeaseTable()
+        noteReportsOfLeaseTable(at: now)
         judgeStream(at: now)
         planProbes(at: now)
         schedule.nextScan = max(now, pass.startedAt + refreshInterval)

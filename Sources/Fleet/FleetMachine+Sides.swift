@@ -14,12 +14,14 @@ struct SideTables: Sendable {
 
     var coordinator = Access.notAsked
     var metrics = Access.notAsked
-    /// Of the coordinator table.
+    /// Of the coordinator table, and when it was read.
     var leaderItem: Item?
+    var leaderReadAt = Timestamp.zero
     /// Of the metrics table.
     var reports: [WorkerReport] = []
-    /// By worker, of either table.
+    /// By worker, of the metrics table and of the lease table.
     var paces: [String: ReportPace] = [:]
+    var pacesOfLeaseTable: [String: ReportPace] = [:]
     /// What the last read of the metrics took.
     var metricsUnits = 0.0
     var beat: LeaderBeat?
@@ -89,6 +91,7 @@ extension FleetMachine {
         meter.note(info, at: now)
         sides.coordinator = .read
         sides.leaderItem = item
+        sides.leaderReadAt = now
         schedule.underWay.remove(.leader)
         schedule.nextLeaderRead = now + Self.leaderReadInterval
         schedule.isDirty = true
@@ -103,7 +106,8 @@ extension FleetMachine {
         sides.metrics = items == nil ? .absent : .read
         sides.reports = (items ?? []).compactMap { WorkerReport($0, keyName: WorkerReport.sideKey) }
         sides.metricsUnits = info.readUnits ?? 0
-        note(sides.reports.compactMap { report in report.reportedAt.map { (report.workerID, $0) } })
+        sides.paces.note(
+            sides.reports.compactMap { report in report.reportedAt.map { (report.workerID, $0) } }, at: now)
         schedule.underWay.remove(.metrics)
         // A table that is not there appears when the first worker makes it.
         schedule.nextMetricsRead = now + (items == nil ? .seconds(60) : metricsInterval)

@@ -146,15 +146,14 @@ extension FleetMachine {
         }
         if survey.isMultiStream { survey.tree = nil }
         if case .foreign? = streamMatch { survey.tree = nil }
-        // A list that may not be read again says ever less of the stream as it is.
-        if failures[.shards]?.failure.meaning == .denied { survey.tree = nil }
+        if isShardListDenied { survey.tree = nil }
         survey.isVerified = survey.tree != nil && streamMatch == .verified
         survey.generation = generation()
         if let tree = survey.tree { survey.leaseless = leaseless(tree) { $0 } }
         survey.streams = streams.all.map { stream in
             let isListed =
                 stream.isWanted && stream.leases > 0 && stream.shards != nil && !stream.isForeign
-                && stream.failures[.shards]?.failure.meaning != .denied
+                && !stream.isListDenied
             guard isListed, let tree = stream.shards else { return Survey.OfStream() }
             return Survey.OfStream(
                 hasShards: true, isVerified: stream.match == .verified,

@@ -27,6 +27,7 @@ extension FleetMachine {
                 rows.slots[place].shard == nil ? rows.slots[place].absentSince ?? now : nil
         }
         shardsListedAt = now
+        isShardListDenied = false
         schedule.nextShardList = now + configuration.shardListInterval
         succeeded(.shards)
         judgeStream(at: now)
@@ -155,6 +156,7 @@ extension FleetMachine {
             }
         case .shards:
             schedule.nextShardList = now + wait
+            if error.meaning == .denied { isShardListDenied = true }
             surveyed = nil
         case .stream: schedule.nextStreamDescription = now + max(wait, .seconds(5))
         case .probe: break

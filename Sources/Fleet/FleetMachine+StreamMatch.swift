@@ -42,6 +42,7 @@ extension FleetMachine {
 
     private mutating func judged(_ place: Int, _ evidence: StreamEvidence, at now: Timestamp) -> StreamMatch {
         let stream = streams[place]
+        if stream.isListDenied, stream.shards != nil { return stream.match }
         guard stream.shards != nil, let listedAt = stream.listedAt else {
             return .unverified(
                 stream.failures[.shards] == nil ? "its shards are not listed yet" : "its shards cannot be listed")

@@ -19,6 +19,7 @@ extension FleetMachine {
     private mutating func forgetGivenStream() {
         shards = nil
         shardsListedAt = nil
+        isShardListDenied = false
         retention = nil
         recreatedShards = []
         strangeSince = nil
@@ -114,6 +115,7 @@ extension FleetMachine {
             rows.slots[row].absentSince = rows.slots[row].shard == nil ? rows.slots[row].absentSince ?? now : nil
         }
         streams[place].listedAt = now
+        streams[place].isListDenied = false
         streams.answered(place, .shards, next: now + streams.listInterval(configuration.shardListInterval))
     }
 
@@ -163,6 +165,7 @@ extension FleetMachine {
         streams[place].failures[question] = (failure, count)
         let wait = error.meaning == .notFound ? .seconds(60) : max(backOff(after: count, error.meaning), .seconds(5))
         streams.answered(place, question, next: now + wait)
+        if question == .shards, error.meaning == .denied { streams[place].isListDenied = true }
         surveyed = nil
     }
 

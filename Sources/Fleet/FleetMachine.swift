@@ -43,6 +43,8 @@ package struct FleetMachine: Machine {
 
     // The stream.
     var shards: ShardTree?
+    /// It may not be listed any more: what was listed says ever less of the stream as it is.
+    var isShardListDenied = false
     var shardsListedAt: Timestamp?
     var retention: Duration?
     /// Whether the stream is the table's; `nil` where none was given.

@@ -55,6 +55,8 @@ struct NamedStream: Sendable {
     var leases = 0
     var shards: ShardTree?
     var listedAt: Timestamp?
+    /// It may not be listed any more: what was listed says ever less of the stream as it is.
+    var isListDenied = false
     var retention: Duration?
     /// When the stream of this name was created.
     var created: UnixTime?

@@ -101,7 +101,8 @@ package enum StatusReport {
         object([
             ("id", .string(problem.id)), ("kind", .string(problem.kind.rawValue)),
             ("severity", .string(problem.severity.name)), ("since", .string(CivilTime(problem.since).iso8601)),
-            ("shardIds", .list(problem.shardIDs.map { .string($0) })), ("stream", string(problem.stream)),
+            ("shardIds", .list(problem.shardIDs.map { .string($0) })), ("workerId", string(problem.workerID)),
+            ("stream", string(problem.stream)),
             ("message", .string(problem.message)),
             ("action", string(problem.action?.label)),
         ])

@@ -202,3 +202,31 @@ def test_a_handover_that_does_not_end(bench, watched):
     fleet.watch("--failover-time", "2s")
     problem, _ = fleet.found("HANDOFF_STUCK", 120)
     assert problem["shardIds"] == [FIRST]
+
+
+def test_a_leader_that_sends_no_heartbeat(bench, watched):
+    third = ThirdFleet(bench, single=True)
+    third.state("Leader", "LEADER", ownerName=text("worker-a"), leaseDuration=text("3000"),
+                recordVersionNumber=text("1"))
+    fleet = watched(emulator=third.emulator)
+    fleet.renew([0, 1], 0.5)
+    fleet.watch("--failover-time", "2s")
+    problem, _ = fleet.found("LEADER_LOST", 60)
+    assert problem["workerId"] == "worker-a" and "nobody hands out leases" in problem["message"]
+
+
+def test_two_workers_of_one_id(bench, watched):
+    third = ThirdFleet(bench, single=True)
+    fleet = watched(emulator=third.emulator)
+    fleet.renew([0, 1], 0.5)
+    fleet.watch("--failover-time", "2s")
+    # By the workers' clocks a quarter of a minute passes between two pictures.
+    begin = time.time() - 600
+    for step in range(24):
+        third.report("worker-a", at=begin + 15 * step)
+        third.report("worker-b", at=begin + 30 * (step // 2))
+        seen = len(fleet.status.lines)
+        wait_until(lambda: len(fleet.status.lines) >= seen + 2, 30, "no picture came")
+    problem, _ = fleet.found("SAME_ID")
+    assert problem["workerId"] == "worker-a" and "two workers have this id" in problem["message"]
+    assert "reports every 15s" in problem["message"]

@@ -55,9 +55,9 @@ class Fleet:
         else:
             self.put(f"{APPLICATION}-CoordinatorState", {"key": text(key), **attributes})
 
-    def report(self, worker, age=0):
+    def report(self, worker, age=0, at=None):
         row = {
-            "lut": number(int(time.time() - age)), "properties": {"M": {}},
+            "lut": number(int(at or time.time() - age)), "properties": {"M": {}},
             "sts": {"M": {"C": {"L": [number(20), number(37.5)]}}}, "opr": {"M": {"C": {"L": [number(80)]}}}}
         if self.single:
             self.put(APPLICATION, {"leaseKey": text(worker), "entityType": text("WORKER_METRIC_STATS"), **row})

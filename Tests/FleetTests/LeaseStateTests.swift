@@ -182,7 +182,17 @@ struct LeaseStateTests {
         watch.send(.shardListFailed(awsError("AccessDeniedException"), watch.info()))
         #expect(watch.problem(.missing) == nil)
         #expect(watch.problem(.denied)?.message.contains("kinesis:ListShards") == true)
+        // Another failure in between does not bring back what was listed long ago.
+        watch.send(.shardListFailed(awsError("LimitExceededException"), watch.info()))
+        watch.wait(.seconds(11))
+        watch.scan(leases)
+        #expect(watch.problem(.missing) == nil)
+        // The stream goes on without us: leases that are none of the old list's shards are not of another stream.
+        watch.scan((4..<6).map { lease($0, checkpoint: checkpoint(age: .zero, of: $0)) })
+        #expect(watch.machine.streamMatch == .verified)
+        watch.scan(leases)
         watch.list((0..<4).map { shard($0) })
+        watch.settle()
         watch.wait(.seconds(11))
         watch.scan(leases)
         #expect(watch.problem(.missing)?.shardIDs == [id(3)])

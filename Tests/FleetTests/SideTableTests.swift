@@ -106,6 +106,9 @@ struct SideTableTests {
         // An outage of ours does not make it older.
         watch.wait(.seconds(600))
         #expect(try #require(watch.snapshot.leaderHeartbeat).age <= .seconds(131))
+        // Nor does the lease table, where that is read first.
+        watch.scan(tables.leases)
+        #expect(try #require(watch.snapshot.leaderHeartbeat).age <= .seconds(131))
         beaten.leader = nil
         watch.send(.leaderRead(nil, watch.info()))
         #expect(watch.snapshot.leader == nil)
@@ -153,6 +156,18 @@ struct SideTableTests {
         #expect(stopped.snapshot.leaderHeartbeat?.isLost == true)
         #expect(stopped.problem(.expired)?.message.contains("wait for the leader to hand them out") == true)
         #expect(stopped.problem(.leaderLost) == nil)
+        // Of leases that nobody was seen to renew it is not known whether anybody reads.
+        var unknown = Watch(.test(stream: nil, failover: nil))
+        var leaderless = tables
+        leaderless.leader = nil
+        unknown.see(leaderless)
+        for _ in 0..<30 {
+            unknown.wait(.seconds(10))
+            unknown.send(.woke)
+            unknown.answerSides(leaderless)
+            unknown.scan(tables.leases)
+            #expect(unknown.problem(.leaderLost) == nil)
+        }
         var taking = Watch(.test(stream: nil))
         taking.scan([lease(0)])
         taking.noMigration()
@@ -175,22 +190,52 @@ struct SideTableTests {
         }
     }
 
+    /// A worker's row, with a report of so many seconds after noon.
+    private func report(of worker: String, at second: Int) -> Item {
+        Generations.metrics(worker).merging(["lut": .n(Watch.noon.milliseconds / 1000 + Int64(second))]) { $1 }
+    }
+
+    private func read(_ reports: [Item], by watch: inout Watch, after pause: Duration = .seconds(15)) {
+        watch.wait(pause)
+        watch.send(.woke)
+        var read = tables
+        read.metrics = reports
+        watch.answerSides(read)
+        watch.settle()
+    }
+
     /// Reads the reports every 15 s for five minutes. `times` are those of `v3-worker-a`'s reports, in seconds.
     private func reports(_ times: (Int) -> [Int], others: Int = 30) -> Watch {
         var watch = Watch.over(tables)
         for second in stride(from: 15, through: 300, by: 15) {
-            func row(_ worker: String, _ time: Int) -> Item {
-                Generations.metrics(worker).merging(["lut": .n(Watch.noon.milliseconds / 1000 + Int64(time))]) { $1 }
-            }
-            watch.wait(.seconds(15))
-            watch.send(.woke)
-            var read = tables
-            read.metrics = [row("v3-worker-a", times(second).max() ?? 0)]
-            if others > 0 { read.metrics?.append(row("v3-worker-b", second / others * others)) }
-            watch.answerSides(read)
-            watch.settle()
+            var rows = [report(of: "v3-worker-a", at: times(second).max() ?? 0)]
+            if others > 0 { rows.append(report(of: "v3-worker-b", at: second / others * others)) }
+            read(rows, by: &watch)
         }
         return watch
+    }
+
+    @Test func `who reports no more is not two, though its row stays for a day`() {
+        var watch = reports { [$0] }
+        #expect(watch.problem(.sameID) != nil)
+        for second in stride(from: 330, through: 480, by: 30) {
+            let rows = [report(of: "v3-worker-a", at: 300), report(of: "v3-worker-b", at: second)]
+            read(rows, by: &watch, after: .seconds(30))
+        }
+        #expect(watch.problem(.sameID) == nil)
+    }
+
+    @Test func `a pause of ours, or of a neighbour, makes nobody two`() {
+        var watch = reports { [$0 / 30 * 30] }
+        var second = 300
+        for step in 0..<60 {
+            second += step == 0 ? 400 : 15
+            let isNeighbourDown = 20..<36 ~= step
+            let neighbour = isNeighbourDown ? 978 : (second + 12) / 30 * 30 - 12
+            let rows = [report(of: "v3-worker-a", at: second / 30 * 30), report(of: "v3-worker-b", at: neighbour)]
+            read(rows, by: &watch, after: .seconds(step == 0 ? 400 : 15))
+            #expect(watch.problem(.sameID) == nil)
+        }
     }
 
     @Test func `two workers of one id report twice as often as the others`() throws {

@@ -88,6 +88,8 @@ struct OpenFleet {
     var configuration: FleetConfiguration
     let host: SystemHost
     let settings: Settings
+    /// By flag, so that what cannot be measured is an error; what the settings wish for is done where it can be.
+    var isLagAsked = false
 
     var stream: String? { configuration.identity.stream }
 
@@ -98,7 +100,9 @@ struct OpenFleet {
         let snapshot = try await Observer.observe(
             configuration, for: duration, dynamoDB: connection.dynamoDB,
             kinesis: connection.kinesis, cloudWatch: connection.cloudWatch, time: connection.time)
-        if configuration.measures.contains(.probe), stream == nil, snapshot.scans > 0, !snapshot.namesStreams {
+        if isLagAsked, configuration.measures.contains(.probe), stream == nil, snapshot.scans > 0,
+            !snapshot.namesStreams
+        {
             throw Failure("--lag probe reads the stream's shards: name it with --stream", status: .usage)
         }
         return snapshot

@@ -16,6 +16,7 @@ struct LagOptions: ParsableArguments {
 
     /// By flag, else by the settings.
     func apply(to fleet: inout OpenFleet) {
+        fleet.isLagAsked = !lag.isEmpty
         fleet.configuration.measures =
             lag.isEmpty
             ? fleet.settings.measures(application: fleet.configuration.identity.application)
