@@ -1,4 +1,5 @@
 import CTerminal
+import Glibc
 import Machine
 import Synchronization
 
@@ -7,7 +8,7 @@ import Synchronization
 final class SignalListener: Sendable {
     enum Answer {
         case taken
-        /// It means nothing here, and ends the process all the same only where nobody listens.
+        /// It means nothing here, or cannot be heard any more; it is kept for a listener to come.
         case left
         /// Whoever was told is gone: this listener is none any more.
         case over
@@ -15,12 +16,19 @@ final class SignalListener: Sendable {
 
     private struct Listening {
         var listeners: [SignalListener] = []
+        /// Signals that ask for an end, which nobody took yet.
+        var kept: [Int32] = []
         var hasReader = false
 
         mutating func remove(_ listener: SignalListener) {
             guard let place = listeners.firstIndex(where: { $0 === listener }) else { return }
             listeners.remove(at: place)
             shardtop_signal_unlisten()
+            if listeners.isEmpty { kept = [] }
+        }
+
+        mutating func keep(_ signal: Int32) {
+            if [SIGINT, SIGTERM, SIGHUP].contains(signal), !kept.contains(signal) { kept.append(signal) }
         }
     }
 
@@ -34,6 +42,7 @@ final class SignalListener: Sendable {
         Self.listening.withLock { listening in
             shardtop_signal_listen()
             listening.listeners.append(self)
+            listening.kept.removeAll { hear($0) == .taken }
             if !listening.hasReader { listening.hasReader = startThread { Self.read() } }
         }
     }
@@ -52,6 +61,7 @@ final class SignalListener: Sendable {
                     case .over: listening.remove(listener)
                     }
                 }
+                listening.keep(signal)
                 return listening.listeners.isEmpty
             }
             if isUnheard { shardtop_signal_again(signal) }

@@ -227,6 +227,20 @@ def test_a_worker_ends_by_a_sigterm_right_behind_the_hang_up(bench, line):
     assert screened.worker.events[-1]["event"] == "workerStopped"
 
 
+def test_a_signal_before_the_screen_is_there_ends_the_worker_in_order(bench, line):
+    emulator = bench.emulator("orders:1")
+    for moment in range(8):
+        screened = line(emulator.endpoint, "orders", application=f"shardtop-early-{moment}")
+        # From nothing loaded to a screen that is drawn.
+        time.sleep(0.02 * moment)
+        screened.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: drained(screened) is not None, 15)
+        assert screened.process.returncode in (DONE, -signal.SIGTERM)
+        if screened.worker.seen("workerStarted"):
+            assert screened.process.returncode == DONE and screened.worker.seen("workerStopped")
+        screened.worker.path.unlink(missing_ok=True)
+
+
 def test_ctrl_z_is_off_and_q_asks_in_front_of_a_worker(bench, line):
     emulator = bench.emulator("orders:1")
     screened = line(emulator.endpoint, "orders", application="shardtop-keys")

@@ -119,6 +119,8 @@ struct Consumer {
 
     /// Until a signal, the screen or the worker itself ends it.
     func run() async throws {
+        // Nothing ends the process from here on, and what comes before somebody hears it is kept for them.
+        let keeper = SignalListener { _ in .left }
         let listener = try await startListening()
         let publishing = Task { try await publisher?.run() }
         // The worker has a task of its own: nothing that a terminal does can hold up a renewal.
@@ -128,11 +130,18 @@ struct Consumer {
                 desk?.shutdownRequested()
                 worker.requestShutdown()
             }
-            // The screen hears the signals itself while it is there. A terminal that goes may be noticed before its
-            // SIGHUP comes, which is the screen's end and not the worker's.
-            let interruption = screen == nil ? Interruption() : Interruption(heard: [SIGINT, SIGTERM])
-            if let screen, try await draw(screen) == .quit { return interruption }
-            _ = await interruption.wait()
+            guard let screen else {
+                let interruption = Interruption()
+                keeper.stop()
+                _ = await interruption.wait()
+                return interruption
+            }
+            // The screen hears the signals itself while it is there.
+            let end = try await draw(screen)
+            // A terminal that goes may be noticed before its SIGHUP comes, which is its end and not the worker's.
+            let interruption = Interruption(heard: [SIGINT, SIGTERM])
+            keeper.stop()
+            if end != .quit { _ = await interruption.wait() }
             return interruption
         }
         // After the first signal a second one does not wait for anybody's last checkpoint.

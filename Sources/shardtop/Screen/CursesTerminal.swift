@@ -192,7 +192,7 @@ final class TerminalThread: @unchecked Sendable {
         case SIGWINCH: post { $0.isToResize = true }
         case SIGCONT: post { $0.isToRedraw = true }
         default:
-            if case .terminated = events.yield(.interrupted(signal: signal)) { return .over }
+            if case .terminated = events.yield(.interrupted(signal: signal)) { return .left }
             if signal == SIGTERM { state.withLock { $0.wasTerminated = true } }
         }
         return .taken

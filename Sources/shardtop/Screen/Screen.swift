@@ -106,7 +106,10 @@ final class Screen: Sendable {
     }
 
     func run() async -> End {
-        guard let terminal else { return await narrate() }
+        guard let terminal else {
+            let end = await narrate()
+            return interruption?.wasTerminated ?? false ? .quit : end
+        }
         return await withTaskGroup(of: Void.self) { group in
             group.addTask { [continuation] in
                 for await event in terminal.events { continuation.yield(.terminal(event)) }
