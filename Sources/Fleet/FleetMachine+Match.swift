@@ -74,7 +74,14 @@ extension FleetMachine {
             matched(.unverified("its shards are not listed yet"))
             return
         }
-        if isShardListDenied { return }
+        if isShardListDenied {
+            recreatedShards = []
+            switch streamMatch {
+            case .verified?, .foreign?: break
+            case .unverified?, nil: matched(.unverified("its shards may not be listed any more"))
+            }
+            return
+        }
         let evidence = evidence(now: clock.time(at: now))
         recreatedShards = evidence.earlier.sorted()
         if evidence.alive > 0, evidence.known == 0, !shards.shards.isEmpty {

@@ -31,6 +31,9 @@ struct ReportPace: Sendable {
     /// Whether it still reports; its row stays for a day after it stopped.
     func isCurrent(at now: Timestamp) -> Bool { now - changedAt <= Self.gapMax }
 
+    /// Some of its reports were seen, and not yet enough.
+    var isLearning: Bool { 1..<Self.gapsMax ~= gaps.count }
+
     /// The average of the last ten; `nil` before there are as many.
     var interval: Duration? {
         gaps.count == Self.gapsMax ? gaps.reduce(.zero, +) / Self.gapsMax : nil
@@ -59,11 +62,17 @@ extension FleetMachine {
 
     func reportFindings(at now: Timestamp) -> [Finding] {
         // While a fleet moves from one table to the other it reports in one of them.
-        let intervals = sides.paces.intervals(at: now)
-            .merging(sides.pacesOfLeaseTable.intervals(at: now)) { _, ofLeaseTable in ofLeaseTable }
+        let paces = sides.paces.filter { $0.value.isCurrent(at: now) }
+            .merging(sides.pacesOfLeaseTable.filter { $0.value.isCurrent(at: now) }) { $1 }
+        // Whoever is soonest known is not compared with nobody.
+        guard !paces.values.contains(where: \.isLearning) else { return [] }
+        let intervals = paces.compactMapValues(\.interval)
         return intervals.sorted { $0.key < $1.key }.compactMap { worker, interval in
             let others = intervals.filter { $0.key != worker }.values.sorted()
-            let usual = others.isEmpty ? Self.reportInterval : others[others.count / 2]
+            // One neighbour alone may be slow for reasons of its own.
+            let usual =
+                others.count > 1
+                ? others[(others.count - 1) / 2] : min(others.first ?? Self.reportInterval, Self.reportInterval)
             guard interval < usual * Self.tooOften else { return nil }
             let comparison =
                 others.isEmpty
@@ -86,10 +95,5 @@ extension [String: ReportPace] {
             paces[worker] = pace
         }
         self = paces
-    }
-
-    /// Of those who report now.
-    fileprivate func intervals(at now: Timestamp) -> [String: Duration] {
-        compactMapValues { $0.isCurrent(at: now) ? $0.interval : nil }
     }
 }

@@ -182,6 +182,7 @@ struct LeaseStateTests {
         watch.send(.shardListFailed(awsError("AccessDeniedException"), watch.info()))
         #expect(watch.problem(.missing) == nil)
         #expect(watch.problem(.denied)?.message.contains("kinesis:ListShards") == true)
+        #expect(watch.snapshot.shards == nil)
         // Another failure in between does not bring back what was listed long ago.
         watch.send(.shardListFailed(awsError("LimitExceededException"), watch.info()))
         watch.wait(.seconds(11))

@@ -225,6 +225,25 @@ struct SideTableTests {
         #expect(watch.problem(.sameID) == nil)
     }
 
+    @Test func `nobody is compared with neighbours that are not known yet, or with one that is slow`() {
+        var watch = Watch.over(tables)
+        for second in stride(from: 15, through: 300, by: 15) {
+            var rows = [report(of: "v3-worker-a", at: second)]
+            if second > 60 { rows.append(report(of: "v3-worker-b", at: second + 7)) }
+            read(rows, by: &watch)
+            // As the first is known the second is not; a fleet may be told to report so often.
+            #expect(watch.problem(.sameID) == nil)
+        }
+        var slow = Watch.over(tables)
+        for second in stride(from: 15, through: 1200, by: 15) {
+            let rows = [
+                report(of: "v3-worker-a", at: second / 30 * 30), report(of: "v3-worker-b", at: second / 90 * 90),
+            ]
+            read(rows, by: &slow)
+            #expect(slow.problem(.sameID) == nil)
+        }
+    }
+
     @Test func `a pause of ours, or of a neighbour, makes nobody two`() {
         var watch = reports { [$0 / 30 * 30] }
         var second = 300
