@@ -15,7 +15,7 @@ extension FleetMachine {
         for place in rows.slots.indices {
             let row = rows.slots[place]
             guard let lease = row.lease, let stream = row.stream.map({ addresses[$0] }) ?? given,
-                row.shard != nil || row.stream == nil && (shards == nil || isShardListDenied)
+                row.shard != nil || row.stream == nil && currentShards == nil
             else { continue }
             switch lease.checkpoint.position {
             case .sequenceNumber, .trimHorizon: break

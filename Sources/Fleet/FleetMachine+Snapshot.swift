@@ -63,7 +63,7 @@ extension FleetMachine {
         snapshot.awaitsSides = awaitsSides
         snapshot.failoverTime = failover
         snapshot.retention = retention
-        snapshot.shards = isShardListDenied ? nil : shards
+        snapshot.shards = currentShards
         snapshot.streamMatch = streamMatch
         if namesStreams { snapshot.streams = streamViews() }
         snapshot.otherRows = others

@@ -138,7 +138,7 @@ struct Survey {
 
 extension FleetMachine {
     func survey() -> Survey {
-        var survey = Survey(tree: shards)
+        var survey = Survey(tree: currentShards)
         for place in rows.slots.indices {
             guard let lease = rows.slots[place].lease else { continue }
             survey.leaseCount += 1
@@ -146,15 +146,13 @@ extension FleetMachine {
         }
         if survey.isMultiStream { survey.tree = nil }
         if case .foreign? = streamMatch { survey.tree = nil }
-        if isShardListDenied { survey.tree = nil }
         survey.isVerified = survey.tree != nil && streamMatch == .verified
         survey.generation = generation()
         if let tree = survey.tree { survey.leaseless = leaseless(tree) { $0 } }
         survey.streams = streams.all.map { stream in
-            let isListed =
-                stream.isWanted && stream.leases > 0 && stream.shards != nil && !stream.isForeign
-                && !stream.isListDenied
-            guard isListed, let tree = stream.shards else { return Survey.OfStream() }
+            guard stream.isWanted, stream.leases > 0, !stream.isForeign, let tree = stream.currentShards else {
+                return Survey.OfStream()
+            }
             return Survey.OfStream(
                 hasShards: true, isVerified: stream.match == .verified,
                 leaseless: leaseless(tree) { stream.id.leaseKey($0) })

@@ -217,8 +217,7 @@ extension FleetMachine {
         streams.all.filter { $0.isWanted && $0.leases > 0 }.map { stream in
             let failed = [StreamQuestion.shards, .summary].compactMap { stream.failures[$0]?.failure.message }
             return StreamView(
-                id: stream.id, address: address(of: stream.id),
-                shards: stream.isListDenied ? nil : stream.shards, match: stream.match,
+                id: stream.id, address: address(of: stream.id), shards: stream.currentShards, match: stream.match,
                 retention: stream.retention, leases: stream.leases, failure: failed.first,
                 isSettled: (stream.shards != nil || stream.failures[.shards] != nil)
                     && (stream.isDescribed || stream.failures[.summary] != nil))

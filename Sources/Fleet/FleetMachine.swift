@@ -43,8 +43,9 @@ package struct FleetMachine: Machine {
 
     // The stream.
     var shards: ShardTree?
-    /// It may not be listed any more: what was listed says ever less of the stream as it is.
     var isShardListDenied = false
+    /// `shards`, but for a list that may not be read again: that one says ever less of the stream as it is.
+    var currentShards: ShardTree? { isShardListDenied ? nil : shards }
     var shardsListedAt: Timestamp?
     var retention: Duration?
     /// Whether the stream is the table's; `nil` where none was given.

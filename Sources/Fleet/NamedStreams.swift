@@ -55,8 +55,9 @@ struct NamedStream: Sendable {
     var leases = 0
     var shards: ShardTree?
     var listedAt: Timestamp?
-    /// It may not be listed any more: what was listed says ever less of the stream as it is.
     var isListDenied = false
+    /// `shards`, but for a list that may not be read again: that one says ever less of the stream as it is.
+    var currentShards: ShardTree? { isListDenied ? nil : shards }
     var retention: Duration?
     /// When the stream of this name was created.
     var created: UnixTime?
