@@ -97,9 +97,13 @@ struct JSONScanner {
     }
 
     private func matches(_ range: Range<Int>, _ text: StaticString) -> Bool {
-        guard range.count == text.utf8CodeUnitCount, range.upperBound <= buffer.count, let base = buffer.baseAddress
+        matches(range, text.utf8Start, text.utf8CodeUnitCount)
+    }
+
+    private func matches(_ range: Range<Int>, _ text: UnsafePointer<UInt8>?, _ count: Int) -> Bool {
+        guard range.count == count, range.upperBound <= buffer.count, let base = buffer.baseAddress, let text
         else { return false }
-        return memcmp(base + range.lowerBound, text.utf8Start, range.count) == 0
+        return memcmp(base + range.lowerBound, text, count) == 0
     }
 }
 
@@ -153,7 +157,7 @@ extension JSONScanner {
     /// Whether `raw`, which has no escapes, is `text`.
     func equals(_ raw: RawString, _ text: String) -> Bool {
         var text = text
-        return text.withUTF8 { $0.elementsEqual(buffer[raw.range]) }
+        return text.withUTF8 { matches(raw.range, $0.baseAddress, $0.count) }
     }
 
     /// Throws where a control character stands in the string as it is.

@@ -130,16 +130,10 @@ struct Consumer {
                 desk?.shutdownRequested()
                 worker.requestShutdown()
             }
-            guard let screen else {
-                let interruption = Interruption()
-                keeper.stop()
-                _ = await interruption.wait()
-                return interruption
-            }
             // The screen hears the signals itself while it is there.
-            let end = try await draw(screen)
+            let end: Screen.End? = if let screen { try await draw(screen) } else { nil }
             // A terminal that goes may be noticed before its SIGHUP comes, which is its end and not the worker's.
-            let interruption = Interruption(heard: [SIGINT, SIGTERM])
+            let interruption = screen == nil ? Interruption() : Interruption(heard: [SIGINT, SIGTERM])
             keeper.stop()
             if end != .quit { _ = await interruption.wait() }
             return interruption

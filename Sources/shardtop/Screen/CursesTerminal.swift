@@ -5,8 +5,8 @@ import Machine
 import Synchronization
 
 /// The terminal of this process. ncurses is touched by one thread only, so that a terminal that takes no output
-/// (Ctrl-S, a dead connection) holds up nothing but that thread; a second one waits for signals, so that SIGTERM is
-/// heard even then. Frames are left in a mailbox where the latest one wins.
+/// (Ctrl-S, a dead connection) holds up nothing but that thread; signals come from another, so that SIGTERM is heard
+/// even then. Frames are left in a mailbox where the latest one wins.
 final class CursesTerminal: Terminal {
     struct Failure: Error, CustomStringConvertible {
         let description: String
@@ -110,7 +110,7 @@ final class TerminalThread: @unchecked Sendable {
     var size: (width: Int, height: Int) { state.withLock { ($0.width, $0.height) } }
     var wasTerminated: Bool { state.withLock { $0.wasTerminated } }
 
-    /// Starts both threads and waits until the terminal is open.
+    /// Starts the thread and waits until the terminal is open.
     func start() throws(CursesTerminal.Failure) -> ColorDepth {
         guard startThread({ self.run() }) else {
             throw CursesTerminal.Failure(description: "no thread can be started")
@@ -119,8 +119,7 @@ final class TerminalThread: @unchecked Sendable {
         guard let result = opened.withLock({ $0 }) else {
             throw CursesTerminal.Failure(description: "the terminal cannot be opened")
         }
-        let depth = try result.get()
-        return depth
+        return try result.get()
     }
 
     func post(_ change: (inout Mailbox) -> Void) {
